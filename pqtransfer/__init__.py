@@ -1,0 +1,1 @@
+"""Post-quantum-safe transfer of federated-learning models through the cloud."""

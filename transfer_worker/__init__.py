@@ -1,0 +1,1 @@
+"""The transfer worker: takes transfer requests from the queue and streams models through encryption."""

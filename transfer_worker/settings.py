@@ -1,0 +1,47 @@
+"""What a worker must be told, and by which environment variable. The infrastructure reads the names from here."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from pqtransfer.environment import EnvironmentSettings
+
+MEBIBYTE = 1 << 20
+
+
+class WorkerSettings(EnvironmentSettings):
+    """Each field is the variable `PQTRANSFER_<FIELD>`."""
+
+    environment: Literal["local", "dev", "staging", "production"] = Field(
+        description="the name of the environment the worker belongs to", examples=["local"]
+    )
+    queue_url: str = Field(description="the SQS queue that transfer requests arrive on", examples=["https://..."])
+    dead_letter_queue_url: str = Field(
+        description="the SQS queue for messages that can never be processed", examples=["https://..."]
+    )
+    transfers_table: str = Field(description="the DynamoDB table of transfers", examples=["transfers"])
+    checkpoints_table: str = Field(description="the DynamoDB table of checkpoints", examples=["checkpoints"])
+    participants_table: str = Field(description="the DynamoDB table of the key registry", examples=["participants"])
+    data_bucket: str = Field(description="the S3 bucket that holds encrypted models", examples=["models"])
+    checkpoint_key_arn: str = Field(
+        description="the KMS key that seals data keys in checkpoints", examples=["arn:aws:kms:..."]
+    )
+    participant_role_prefix: str = Field(
+        description="the ARN of a managed participant's role, up to the participant's name",
+        examples=["arn:aws:iam::123456789012:role/pqtransfer/dev/participants/pqtransfer-dev-participant-"],
+    )
+    data_endpoint_url: str | None = Field(
+        default=None, description="the endpoint of the data bucket where it is not AWS", examples=["http://127.0.0.1:8333"]
+    )
+    data_profile: str | None = Field(
+        default=None, description="the AWS profile with credentials for the data bucket alone", examples=["data"]
+    )
+    health_host: str = Field(default="127.0.0.1", description="the address the health endpoint binds to")
+    health_port: int = Field(default=8080, ge=0, le=65535, description="the port of the health endpoint (0: any free)")
+    max_receives: int = Field(default=5, ge=1, description="after how many receives a message is given up")
+    minimum_suite: str = Field(default="PQT-1", description="the weakest suite the worker accepts")
+    lease_seconds: int = Field(default=60, ge=6, description="how long a claim lasts without a heartbeat")
+    stop_timeout_seconds: int = Field(default=110, ge=5, description="the time between SIGTERM and SIGKILL")
+    buffer_budget_bytes: int = Field(
+        default=192 * MEBIBYTE, ge=64 * MEBIBYTE, description="the memory that part buffers may take together"
+    )
