@@ -1,0 +1,1 @@
+"""The container: payload format (FLOE), manifest, envelope, suites, keys. No cloud, no network."""
