@@ -1,0 +1,1 @@
+"""The Lambda functions, one folder each: a handler that parses, calls and returns, and its settings."""

@@ -1,0 +1,1 @@
+"""Register a participant. Invoked by administrators through `pqtransfer participants add`."""

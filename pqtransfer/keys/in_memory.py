@@ -1,0 +1,100 @@
+"""The ports of this domain in memory: for tests, simulations, and whoever builds on the package without a cloud."""
+
+from collections.abc import Iterable
+
+from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
+from pqtransfer.errors import AccessError
+from pqtransfer.keys.custody import StoredKeyMismatchError
+from pqtransfer.keys.lifecycle import KeyState, require_transition
+from pqtransfer.keys.participant import KeyVersion, Participant, RegisteredParticipant
+from pqtransfer.keys.registry import (
+    ParticipantExistsError,
+    ParticipantUnknownError,
+    RegistryConflictError,
+    describe_difference,
+)
+
+
+class InMemoryKeyRegistry:
+    """A `KeyRegistry` in a dictionary."""
+
+    def __init__(self, registered: Iterable[RegisteredParticipant] = ()) -> None:
+        self._participants = {each.name: each for each in registered}
+
+    def load(self, name: str) -> RegisteredParticipant:
+        if name not in self._participants:
+            raise ParticipantUnknownError(name)
+        return self._participants[name]
+
+    def list_all(self) -> list[RegisteredParticipant]:
+        return [self._participants[name] for name in sorted(self._participants)]
+
+    def add(self, registered: RegisteredParticipant) -> RegisteredParticipant:
+        existing = self._participants.setdefault(registered.name, registered)
+        difference = describe_difference(existing, registered)
+        if difference is not None:
+            raise ParticipantExistsError(registered.name, difference=difference)
+        return existing
+
+    def start_over(self, begun: RegisteredParticipant, afresh: RegisteredParticipant) -> None:
+        if self._participants.get(begun.name) != begun or begun.was_ready:
+            raise RegistryConflictError(begun.name)
+        given_up = tuple(key.model_copy(update={"state": KeyState.REVOKED}) for key in begun.keys)
+        self._participants[begun.name] = RegisteredParticipant(
+            participant=afresh.participant, keys=given_up + afresh.keys
+        )
+
+    def change_state(self, keys: Iterable[KeyVersion], state: KeyState) -> tuple[KeyVersion, ...]:
+        before = tuple(keys)
+        after = tuple(key.model_copy(update={"state": require_transition(key.state, state)}) for key in before)
+        for key in before:
+            if key not in self.load(key.participant).keys:
+                raise RegistryConflictError(key.participant)
+        for key in after:
+            registered = self.load(key.participant)
+            changed = tuple(key if each.key_id == key.key_id else each for each in registered.keys)
+            self._participants[key.participant] = registered.model_copy(update={"keys": changed})
+        return after
+
+
+class InMemoryRoles:
+    """`ParticipantRoles` in a dictionary: role ARN -> the participant it was last made for."""
+
+    def __init__(self) -> None:
+        self.roles: dict[str, Participant] = {}
+
+    def arn_of(self, name: str) -> str:
+        return f"arn:aws:iam::123456789012:role/participants/{name}"
+
+    def ensure(self, participant: Participant) -> None:
+        self.roles[self.arn_of(participant.name)] = participant
+
+
+class InMemoryVault:
+    """A `PrivateKeyVault` and `PrivateKeyReader` in a dictionary; it checks the role as the real one does."""
+
+    def __init__(self) -> None:
+        self.secrets: dict[str, tuple[str, PrivateKey]] = {}
+
+    def name_secret(self, participant: str, public_key: PublicKey) -> str:
+        return f"participants/{participant}/{public_key.purpose}/{public_key.key_id[:16]}"
+
+    def store(self, key: KeyVersion, private_key: PrivateKey, *, role_arn: str) -> None:
+        self.secrets[self._require_id(key)] = (role_arn, private_key)
+
+    def holds(self, key: KeyVersion) -> bool:
+        return key.secret_id in self.secrets
+
+    def discard(self, key: KeyVersion) -> None:
+        self.secrets.pop(self._require_id(key), None)
+
+    def read(self, key: KeyVersion, *, role_arn: str, session_name: str) -> PrivateKey:  # noqa: ARG002 - the port's
+        reader, private_key = self.secrets.get(self._require_id(key), (None, None))
+        if private_key is None or reader != role_arn:
+            raise AccessError(f"{role_arn} may not read {key.secret_id}; use the participant's own role")
+        if private_key.public_key.key_id != key.key_id:
+            raise StoredKeyMismatchError(key)
+        return private_key
+
+    def _require_id(self, key: KeyVersion) -> str:
+        return key.secret_id or self.name_secret(key.participant, key.public_key)

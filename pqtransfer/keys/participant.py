@@ -1,0 +1,181 @@
+"""A participant and its key versions, as facts that never change by themselves.
+
+A **managed** participant's private keys are made and kept by the system, readable through the participant's own role.
+An **external** one keeps them itself and registers the public halves with a proof of possession.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from pqtransfer.crypto.canonical_json import Base64Bytes
+from pqtransfer.crypto.identity import ParticipantName, PublicIdentity
+from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
+from pqtransfer.errors import InputError
+from pqtransfer.keys.lifecycle import KeyState, may_protect
+
+MANAGED_NAME_LENGTH = 30
+"""`pqtransfer-production-participant-` leaves 30 of the 64 characters of an IAM role's name."""
+
+
+class ManagedNameTooLongError(InputError):
+    """The name of a managed participant does not fit into the name of its role."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has {len(name)} characters; a managed participant's name has at most {MANAGED_NAME_LENGTH}, "
+            "because the name of its role is made of it"
+        )
+
+
+class ParticipantKind(StrEnum):
+    """Who holds the private keys: the system, or the participant itself."""
+
+    MANAGED = "managed"
+    EXTERNAL = "external"
+
+
+class Participant(BaseModel):
+    """A name that models are sent to and from. `principals` are the ARNs that may take a managed one's role."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: ParticipantName
+    kind: ParticipantKind
+    created_at: AwareDatetime
+    role_arn: str | None = None
+    principals: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _require_role_by_kind(self) -> Self:
+        if (self.kind is ParticipantKind.MANAGED) != (self.role_arn is not None):
+            raise ValueError("a managed participant has a role, an external one has none")
+        if self.principals and self.kind is ParticipantKind.EXTERNAL:
+            raise ValueError("only a managed participant has principals")
+        return self
+
+
+class KeyVersion(BaseModel):
+    """One version of one of a participant's keys.
+
+    `secret_id` names the stored private half of a managed key. `proof` stands on signing keys: the signature that binds
+    the KEM key of the same version to this one (see `PublicIdentity`).
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    participant: ParticipantName
+    version: int = Field(ge=1)
+    public_key: PublicKey
+    state: KeyState
+    created_at: AwareDatetime
+    secret_id: str | None = None
+    proof: Base64Bytes | None = None
+
+    @model_validator(mode="after")
+    def _require_proof_by_purpose(self) -> Self:
+        if (self.purpose is KeyPurpose.SIGNING) != (self.proof is not None):
+            raise ValueError("the proof of possession stands on the signing key, and only there")
+        return self
+
+    @property
+    def key_id(self) -> str:
+        return self.public_key.key_id
+
+    @property
+    def purpose(self) -> KeyPurpose:
+        return self.public_key.purpose
+
+    @property
+    def suite_id(self) -> str:
+        return self.public_key.suite_id
+
+
+class RegisteredParticipant(BaseModel):
+    """A participant with every key version it ever had, oldest first."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    participant: Participant
+    keys: tuple[KeyVersion, ...] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _require_own_distinct_keys(self) -> Self:
+        if any(key.participant != self.participant.name for key in self.keys):
+            raise ValueError("a key belongs to another participant")
+        if len({key.key_id for key in self.keys}) != len(self.keys):
+            raise ValueError("a key stands there twice")
+        return self
+
+    @property
+    def name(self) -> str:
+        return self.participant.name
+
+    @property
+    def is_ready(self) -> bool:
+        """True when the participant has a key of each purpose that new transfers may use."""
+        return all(self.find_active_key(purpose) is not None for purpose in KeyPurpose)
+
+    @property
+    def was_ready(self) -> bool:
+        """True when a key was ever put to use: from then on its secrets are of value."""
+        return any(key.state not in (KeyState.PENDING, KeyState.REVOKED) for key in self.keys)
+
+    def find_active_key(self, purpose: KeyPurpose) -> KeyVersion | None:
+        """The newest key of this purpose that new transfers may use."""
+        usable = [key for key in self.keys if key.purpose is purpose and may_protect(key.state)]
+        return max(usable, key=lambda key: key.version, default=None)
+
+    def find_key(self, key_id: str) -> KeyVersion | None:
+        """The version with this key id, whatever its state."""
+        return next((key for key in self.keys if key.key_id == key_id), None)
+
+    def keys_in(self, state: KeyState) -> tuple[KeyVersion, ...]:
+        """The versions in one state."""
+        return tuple(key for key in self.keys if key.state is state)
+
+    def to_identity(self) -> PublicIdentity | None:
+        """The public identity of the active keys, as others verify it. None while there is no active pair."""
+        kem, signing = (self.find_active_key(purpose) for purpose in (KeyPurpose.KEM, KeyPurpose.SIGNING))
+        if kem is None or signing is None or signing.proof is None or kem.version != signing.version:
+            return None
+        return PublicIdentity(
+            participant=self.name, kem=kem.public_key, signing=signing.public_key, proof=signing.proof
+        )
+
+
+def make_key_versions(
+    identity: PublicIdentity,
+    *,
+    version: int,
+    state: KeyState,
+    created_at: datetime,
+    secret_ids: tuple[str, str] | None = None,
+) -> tuple[KeyVersion, KeyVersion]:
+    """The two key versions of an identity, KEM first.
+
+    Args:
+        secret_ids: where the private halves are stored (KEM, signing); None when the participant keeps them.
+    """
+    kem_secret, signing_secret = secret_ids or (None, None)
+    return (
+        KeyVersion(
+            participant=identity.participant,
+            version=version,
+            public_key=identity.kem,
+            state=state,
+            created_at=created_at,
+            secret_id=kem_secret,
+        ),
+        KeyVersion(
+            participant=identity.participant,
+            version=version,
+            public_key=identity.signing,
+            state=state,
+            created_at=created_at,
+            secret_id=signing_secret,
+            proof=identity.proof,
+        ),
+    )

@@ -1,0 +1,188 @@
+"""The key registry as the domain sees it: the port that adapters implement, and the questions asked of it.
+
+Reads are strong: a key that was revoked a moment ago is not handed out.
+"""
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
+from pqtransfer.crypto.suites import require_minimum_suite
+from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError
+from pqtransfer.keys.lifecycle import KeyState, may_open, may_verify
+from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
+
+
+class ParticipantUnknownError(InputError):
+    """No participant has this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"participant {name[:60]!r} is not registered; add it with: pqtransfer participants add {name[:60]}"
+        )
+
+
+class ParticipantExistsError(InputError):
+    """The name is taken by a participant that differs from the one being added."""
+
+    def __init__(self, name: str, *, difference: str) -> None:
+        super().__init__(f"participant {name} is registered already with {difference}; choose another name")
+
+
+class ParticipantNotReadyError(InputError):
+    """The participant's registration was begun and not finished, or its keys are out of use."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"participant {name} has no active keys; if adding it was interrupted, add it again: "
+            "pqtransfer participants add ..."
+        )
+
+
+class KeyNotFoundError(InputError):
+    """The participant never had such a key."""
+
+    def __init__(self, name: str, key_id: str, purpose: KeyPurpose) -> None:
+        super().__init__(
+            f"participant {name} has no {purpose} key {key_id[:16]}; its keys: pqtransfer participants show {name}"
+        )
+
+
+class KeyNotUsableError(AccessError):
+    """The key exists, but its state does not allow this use."""
+
+    def __init__(self, key: KeyVersion, use: str) -> None:
+        super().__init__(
+            f"the {key.purpose} key {key.key_id[:16]} of {key.participant} is {key.state}: it may not {use}"
+        )
+
+
+class RegistryConflictError(PqtransferError):
+    """Another call changed the same participant at the same time."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"participant {name} was changed by another call at the same time; look at it and repeat the call"
+        )
+
+
+class RegistryDamagedError(IntegrityError):
+    """What the registry holds is not a participant or key that this version can read."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(
+            f"the registry's entry for {name[:60]!r} cannot be used ({reason}); restore the table to a time before"
+        )
+
+
+class KeyRegistry(Protocol):
+    """Where participants and their public keys are kept. Each write happens as a whole or not at all."""
+
+    def load(self, name: str) -> RegisteredParticipant:
+        """The participant and all of its keys.
+
+        Raises:
+            ParticipantUnknownError: no such participant.
+        """
+
+    def list_all(self) -> list[RegisteredParticipant]:
+        """Every participant, ordered by name."""
+
+    def add(self, registered: RegisteredParticipant) -> RegisteredParticipant:
+        """Register a participant with its first keys, and return what is registered.
+
+        Repeating it with the same keys changes nothing.
+
+        Raises:
+            ParticipantExistsError: the name is taken by somebody else.
+        """
+
+    def start_over(self, begun: RegisteredParticipant, afresh: RegisteredParticipant) -> None:
+        """Give up a registration that never became ready, for a fresh one: the pending keys become REVOKED.
+
+        Args:
+            begun: what is registered, none of it ever active.
+            afresh: the participant with its new, PENDING keys alone.
+
+        Raises:
+            RegistryConflictError: it is no longer as `begun` says.
+        """
+
+    def change_state(self, keys: Iterable[KeyVersion], state: KeyState) -> tuple[KeyVersion, ...]:
+        """Move keys of one participant to another state, together, and return them as they are then.
+
+        Raises:
+            IllegalTransitionError: a key may not take this step.
+            RegistryConflictError: a key is no longer in the state that was read.
+        """
+
+
+def resolve_recipients(names: Iterable[str], *, registry: KeyRegistry, minimum_suite_id: str) -> list[PublicKey]:
+    """The KEM keys that a new envelope is wrapped to: the active one of each name, in order, each name once.
+
+    Raises:
+        ParticipantUnknownError, ParticipantNotReadyError: a name has no key in use.
+        WeakSuiteError: a recipient's key is of a suite under the minimum.
+    """
+    recipients = []
+    for name in dict.fromkeys(names):
+        key = find_active_key(name, KeyPurpose.KEM, registry=registry)
+        require_minimum_suite(key.suite_id, minimum_suite_id=minimum_suite_id)
+        recipients.append(key.public_key)
+    return recipients
+
+
+def find_active_key(name: str, purpose: KeyPurpose, *, registry: KeyRegistry) -> KeyVersion:
+    """The key that a participant protects or signs new transfers with.
+
+    Raises:
+        ParticipantUnknownError, ParticipantNotReadyError: there is none.
+    """
+    key = registry.load(name).find_active_key(purpose)
+    if key is None:
+        raise ParticipantNotReadyError(name)
+    return key
+
+
+def find_signing_key(name: str, key_id: str, *, registry: KeyRegistry) -> PublicKey:
+    """The participant's signing key with this id, if signatures made with it still count.
+
+    Raises:
+        ParticipantUnknownError, KeyNotFoundError: there is no such participant or key.
+        KeyNotUsableError: the key was never put to use, or was revoked.
+    """
+    key = _find_key(name, key_id, KeyPurpose.SIGNING, registry=registry)
+    if not may_verify(key.state):
+        raise KeyNotUsableError(key, "verify a signature")
+    return key.public_key
+
+
+def find_opening_key(name: str, key_id: str, *, registry: KeyRegistry) -> KeyVersion:
+    """The participant's KEM key with this id, if it may still open what was wrapped to it.
+
+    Raises:
+        ParticipantUnknownError, KeyNotFoundError: there is no such participant or key.
+        KeyNotUsableError: it may not be used any more, or not yet.
+    """
+    key = _find_key(name, key_id, KeyPurpose.KEM, registry=registry)
+    if not may_open(key.state):
+        raise KeyNotUsableError(key, "open an envelope")
+    return key
+
+
+def describe_difference(existing: RegisteredParticipant, added: RegisteredParticipant) -> str | None:
+    """What an existing registration has that the added one contradicts; None when they say the same."""
+    if existing.participant.kind is not added.participant.kind:
+        return f"another kind ({existing.participant.kind})"
+    if set(existing.participant.principals) != set(added.participant.principals):
+        return "other principals"
+    if not {key.key_id for key in added.keys} <= {key.key_id for key in existing.keys}:
+        return "other keys"
+    return None
+
+
+def _find_key(name: str, key_id: str, purpose: KeyPurpose, *, registry: KeyRegistry) -> KeyVersion:
+    key = registry.load(name).find_key(key_id)
+    if key is None or key.purpose is not purpose:
+        raise KeyNotFoundError(name, key_id, purpose)
+    return key
