@@ -6,7 +6,7 @@ A secret gets its value only after the rule about who may read it is in place, a
 from typing import Protocol
 
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
-from pqtransfer.errors import IntegrityError
+from pqtransfer.errors import AccessError, IntegrityError
 from pqtransfer.keys.participant import KeyVersion, Participant
 
 
@@ -17,6 +17,15 @@ class StoredKeyMismatchError(IntegrityError):
         super().__init__(
             f"the stored private key of {key.participant} is not that of {key.purpose} key {key.key_id[:16]}; "
             "treat the participant's keys as compromised"
+        )
+
+
+class KeyNotStoredError(AccessError):
+    """The system does not hold this private key: its participant keeps it."""
+
+    def __init__(self, key: KeyVersion) -> None:
+        super().__init__(
+            f"{key.participant} keeps its own private keys; what needs its {key.purpose} key is done where that key is"
         )
 
 

@@ -1,11 +1,12 @@
 """The ports of this domain in memory: for tests, simulations, and whoever builds on the package without a cloud."""
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.errors import AccessError
-from pqtransfer.keys.custody import StoredKeyMismatchError
-from pqtransfer.keys.lifecycle import KeyState, require_transition
+from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
+from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import KeyVersion, Participant, RegisteredParticipant
 from pqtransfer.keys.registry import (
     ParticipantExistsError,
@@ -36,17 +37,17 @@ class InMemoryKeyRegistry:
             raise ParticipantExistsError(registered.name, difference=difference)
         return existing
 
-    def start_over(self, begun: RegisteredParticipant, afresh: RegisteredParticipant) -> None:
+    def start_over(self, begun: RegisteredParticipant, afresh: RegisteredParticipant, *, at: datetime) -> None:
         if self._participants.get(begun.name) != begun or begun.was_ready:
             raise RegistryConflictError(begun.name)
-        given_up = tuple(key.model_copy(update={"state": KeyState.REVOKED}) for key in begun.keys)
+        self.change_state(begun.pending_keys, KeyState.REVOKED, at=at)
         self._participants[begun.name] = RegisteredParticipant(
-            participant=afresh.participant, keys=given_up + afresh.keys
+            participant=afresh.participant, keys=self.load(begun.name).keys + afresh.keys
         )
 
-    def change_state(self, keys: Iterable[KeyVersion], state: KeyState) -> tuple[KeyVersion, ...]:
+    def change_state(self, keys: Iterable[KeyVersion], state: KeyState, *, at: datetime) -> tuple[KeyVersion, ...]:
         before = tuple(keys)
-        after = tuple(key.model_copy(update={"state": require_transition(key.state, state)}) for key in before)
+        after = tuple(key.move_to(state, at=at) for key in before)
         for key in before:
             if key not in self.load(key.participant).keys:
                 raise RegistryConflictError(key.participant)
@@ -80,21 +81,24 @@ class InMemoryVault:
         return f"participants/{participant}/{public_key.purpose}/{public_key.key_id[:16]}"
 
     def store(self, key: KeyVersion, private_key: PrivateKey, *, role_arn: str) -> None:
-        self.secrets[self._require_id(key)] = (role_arn, private_key)
+        self.secrets[_require_secret_id(key)] = (role_arn, private_key)
 
     def holds(self, key: KeyVersion) -> bool:
         return key.secret_id in self.secrets
 
     def discard(self, key: KeyVersion) -> None:
-        self.secrets.pop(self._require_id(key), None)
+        self.secrets.pop(_require_secret_id(key), None)
 
     def read(self, key: KeyVersion, *, role_arn: str, session_name: str) -> PrivateKey:  # noqa: ARG002 - the port's
-        reader, private_key = self.secrets.get(self._require_id(key), (None, None))
+        reader, private_key = self.secrets.get(_require_secret_id(key), (None, None))
         if private_key is None or reader != role_arn:
             raise AccessError(f"{role_arn} may not read {key.secret_id}; use the participant's own role")
         if private_key.public_key.key_id != key.key_id:
             raise StoredKeyMismatchError(key)
         return private_key
 
-    def _require_id(self, key: KeyVersion) -> str:
-        return key.secret_id or self.name_secret(key.participant, key.public_key)
+
+def _require_secret_id(key: KeyVersion) -> str:
+    if key.secret_id is None:
+        raise KeyNotStoredError(key)
+    return key.secret_id

@@ -14,7 +14,7 @@ from pqtransfer.crypto.canonical_json import Base64Bytes
 from pqtransfer.crypto.identity import ParticipantName, PublicIdentity
 from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
 from pqtransfer.errors import InputError
-from pqtransfer.keys.lifecycle import KeyState, may_protect
+from pqtransfer.keys.lifecycle import KeyState, may_protect, require_transition
 
 MANAGED_NAME_LENGTH = 30
 """`pqtransfer-production-participant-` leaves 30 of the 64 characters of an IAM role's name."""
@@ -60,8 +60,8 @@ class Participant(BaseModel):
 class KeyVersion(BaseModel):
     """One version of one of a participant's keys.
 
-    `secret_id` names the stored private half of a managed key. `proof` stands on signing keys: the signature that binds
-    the KEM key of the same version to this one (see `PublicIdentity`).
+    `activated_at` is when it was first put to use. `secret_id` names the stored private half of a managed key. `proof`
+    stands on signing keys: the signature that binds the KEM key of the same version to this one (see `PublicIdentity`).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -71,6 +71,7 @@ class KeyVersion(BaseModel):
     public_key: PublicKey
     state: KeyState
     created_at: AwareDatetime
+    activated_at: AwareDatetime | None = None
     secret_id: str | None = None
     proof: Base64Bytes | None = None
 
@@ -79,6 +80,24 @@ class KeyVersion(BaseModel):
         if (self.purpose is KeyPurpose.SIGNING) != (self.proof is not None):
             raise ValueError("the proof of possession stands on the signing key, and only there")
         return self
+
+    @model_validator(mode="after")
+    def _require_activation_by_state(self) -> Self:
+        if self.state is KeyState.REVOKED:
+            return self
+        if (self.state is KeyState.PENDING) != (self.activated_at is None):
+            raise ValueError("a key has a time of activation from when it is ACTIVE")
+        return self
+
+    def move_to(self, state: KeyState, *, at: datetime) -> Self:
+        """The version after one step of its life.
+
+        Raises:
+            IllegalTransitionError: the step is not allowed.
+        """
+        require_transition(self.state, state)
+        activated_at = at if state is KeyState.ACTIVE else self.activated_at
+        return self.model_copy(update={"state": state, "activated_at": activated_at})
 
     @property
     def key_id(self) -> str:
@@ -120,8 +139,8 @@ class RegisteredParticipant(BaseModel):
 
     @property
     def was_ready(self) -> bool:
-        """True when a key was ever put to use: from then on its secrets are of value."""
-        return any(key.state not in (KeyState.PENDING, KeyState.REVOKED) for key in self.keys)
+        """True when a key was ever put to use: from then on something may depend on it."""
+        return any(key.activated_at is not None for key in self.keys)
 
     def find_active_key(self, purpose: KeyPurpose) -> KeyVersion | None:
         """The newest key of this purpose that new transfers may use."""
@@ -132,9 +151,15 @@ class RegisteredParticipant(BaseModel):
         """The version with this key id, whatever its state."""
         return next((key for key in self.keys if key.key_id == key_id), None)
 
-    def keys_in(self, state: KeyState) -> tuple[KeyVersion, ...]:
-        """The versions in one state."""
-        return tuple(key for key in self.keys if key.state is state)
+    @property
+    def pending_keys(self) -> tuple[KeyVersion, ...]:
+        """The versions whose private half is not known to be stored yet."""
+        return tuple(key for key in self.keys if key.state is KeyState.PENDING)
+
+    @property
+    def given_up_keys(self) -> tuple[KeyVersion, ...]:
+        """The versions that were revoked before they were ever put to use: nothing depends on them."""
+        return tuple(key for key in self.keys if key.state is KeyState.REVOKED and key.activated_at is None)
 
     def to_identity(self) -> PublicIdentity | None:
         """The public identity of the active keys, as others verify it. None while there is no active pair."""
@@ -152,14 +177,15 @@ def make_key_versions(
     version: int,
     state: KeyState,
     created_at: datetime,
-    secret_ids: tuple[str, str] | None = None,
+    secret_ids: tuple[str | None, str | None] = (None, None),
 ) -> tuple[KeyVersion, KeyVersion]:
     """The two key versions of an identity, KEM first.
 
     Args:
+        state: PENDING, or ACTIVE from the beginning.
         secret_ids: where the private halves are stored (KEM, signing); None when the participant keeps them.
     """
-    kem_secret, signing_secret = secret_ids or (None, None)
+    activated_at = created_at if state is KeyState.ACTIVE else None
     return (
         KeyVersion(
             participant=identity.participant,
@@ -167,7 +193,8 @@ def make_key_versions(
             public_key=identity.kem,
             state=state,
             created_at=created_at,
-            secret_id=kem_secret,
+            activated_at=activated_at,
+            secret_id=secret_ids[0],
         ),
         KeyVersion(
             participant=identity.participant,
@@ -175,7 +202,8 @@ def make_key_versions(
             public_key=identity.signing,
             state=state,
             created_at=created_at,
-            secret_id=signing_secret,
+            activated_at=activated_at,
+            secret_id=secret_ids[1],
             proof=identity.proof,
         ),
     )

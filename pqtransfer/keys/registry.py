@@ -4,6 +4,7 @@ Reads are strong: a key that was revoked a moment ago is not handed out.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Protocol
 
 from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
@@ -97,7 +98,7 @@ class KeyRegistry(Protocol):
             ParticipantExistsError: the name is taken by somebody else.
         """
 
-    def start_over(self, begun: RegisteredParticipant, afresh: RegisteredParticipant) -> None:
+    def start_over(self, begun: RegisteredParticipant, afresh: RegisteredParticipant, *, at: datetime) -> None:
         """Give up a registration that never became ready, for a fresh one: the pending keys become REVOKED.
 
         Args:
@@ -108,7 +109,7 @@ class KeyRegistry(Protocol):
             RegistryConflictError: it is no longer as `begun` says.
         """
 
-    def change_state(self, keys: Iterable[KeyVersion], state: KeyState) -> tuple[KeyVersion, ...]:
+    def change_state(self, keys: Iterable[KeyVersion], state: KeyState, *, at: datetime) -> tuple[KeyVersion, ...]:
         """Move keys of one participant to another state, together, and return them as they are then.
 
         Raises:

@@ -1,0 +1,145 @@
+"""Private keys in Secrets Manager, readable by the participant's own role and nobody else.
+
+A secret is made in three steps: empty, then its resource policy, then its value. So there is no moment in which a value
+lies there without the policy, and a secret that has a value is complete.
+"""
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import boto3
+
+from pqtransfer.aws.failures import translated
+from pqtransfer.aws.roles import secret_prefix
+from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
+from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
+from pqtransfer.keys.participant import KeyVersion
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sts import STSClient
+    from mypy_boto3_sts.type_defs import CredentialsTypeDef
+
+    SecretsConnector = Callable[[CredentialsTypeDef], SecretsManagerClient]
+
+KEY_ID_DIGITS_IN_NAME = 16
+CURRENT_STAGE = "AWSCURRENT"
+SESSION_SECONDS = 900
+"""The shortest session STS gives: long enough for one read."""
+
+
+class SecretsManagerVault:
+    """A `PrivateKeyVault` in Secrets Manager. It can write and delete; it has no way to read."""
+
+    def __init__(
+        self, client: "SecretsManagerClient", *, environment: str, encryption_key_arn: str | None = None
+    ) -> None:
+        self._client = client
+        self._environment = environment
+        self._encryption_key_arn = encryption_key_arn
+
+    def name_secret(self, participant: str, public_key: PublicKey) -> str:
+        prefix = secret_prefix(self._environment, participant)
+        return f"{prefix}{public_key.purpose}/{public_key.key_id[:KEY_ID_DIGITS_IN_NAME]}"
+
+    def store(self, key: KeyVersion, private_key: PrivateKey, *, role_arn: str) -> None:
+        if private_key.public_key.key_id != key.key_id:
+            raise StoredKeyMismatchError(key)
+        secret_id = _require_secret_id(key)
+        with translated(action=f"store the private key {secret_id}"):
+            self._create_empty(key, secret_id)
+            self._client.put_resource_policy(SecretId=secret_id, ResourcePolicy=json.dumps(_only_readable_by(role_arn)))
+            self._client.put_secret_value(
+                SecretId=secret_id,
+                ClientRequestToken=key.key_id,
+                SecretString=private_key.to_json().reveal().decode("ascii"),
+            )
+
+    def holds(self, key: KeyVersion) -> bool:
+        secret_id = _require_secret_id(key)
+        with translated(action=f"look for the private key {secret_id}"):
+            try:
+                secret = self._client.describe_secret(SecretId=secret_id)
+            except self._client.exceptions.ResourceNotFoundException:
+                return False
+        stages = secret.get("VersionIdsToStages") or {}
+        return "DeletedDate" not in secret and any(CURRENT_STAGE in names for names in stages.values())
+
+    def discard(self, key: KeyVersion) -> None:
+        secret_id = _require_secret_id(key)
+        with translated(action=f"delete the private key {secret_id}"):
+            try:
+                self._client.delete_secret(SecretId=secret_id, ForceDeleteWithoutRecovery=True)
+            except self._client.exceptions.ResourceNotFoundException:
+                return
+
+    def _create_empty(self, key: KeyVersion, secret_id: str) -> None:
+        encrypted = {"KmsKeyId": self._encryption_key_arn} if self._encryption_key_arn else {}
+        try:
+            self._client.create_secret(
+                Name=secret_id,
+                Description=f"The private {key.purpose} key {key.key_id[:KEY_ID_DIGITS_IN_NAME]} of {key.participant}",
+                Tags=[{"Key": "pqtransfer:participant", "Value": key.participant}],
+                **encrypted,  # type: ignore[arg-type]  # mypy takes the values for every keyword's type
+            )
+        except self._client.exceptions.ResourceExistsException:
+            return
+
+
+class RoleKeyReader:
+    """A `PrivateKeyReader` that takes the participant's role in STS for each read."""
+
+    def __init__(self, sts: "STSClient", *, connect: "SecretsConnector | None" = None) -> None:
+        """
+        Args:
+            sts: the caller's own STS client.
+            connect: makes a Secrets Manager client from the role's credentials; by default in the region of `sts`.
+        """
+        self._sts = sts
+        self._connect = connect or self._connect_in_region
+
+    def read(self, key: KeyVersion, *, role_arn: str, session_name: str) -> PrivateKey:
+        secret_id = _require_secret_id(key)
+        with translated(action=f"act as {key.participant} ({role_arn})"):
+            credentials = self._sts.assume_role(
+                RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
+            )["Credentials"]
+        with translated(action=f"read the private key {secret_id} as {role_arn}"):
+            answer = self._connect(credentials).get_secret_value(SecretId=secret_id)
+        private_key = PrivateKey.from_json(SecretBytes(answer["SecretString"].encode()))
+        if private_key.public_key.key_id != key.key_id:
+            raise StoredKeyMismatchError(key)
+        return private_key
+
+    def _connect_in_region(self, credentials: "CredentialsTypeDef") -> "SecretsManagerClient":
+        return boto3.client(
+            "secretsmanager",
+            region_name=self._sts.meta.region_name,
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+        )
+
+
+def _only_readable_by(role_arn: str) -> dict[str, Any]:
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "OnlyTheParticipantReads",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "secretsmanager:GetSecretValue",
+                "Resource": "*",
+                "Condition": {"ArnNotEquals": {"aws:PrincipalArn": role_arn}},
+            }
+        ],
+    }
+
+
+def _require_secret_id(key: KeyVersion) -> str:
+    if key.secret_id is None:
+        raise KeyNotStoredError(key)
+    return key.secret_id
