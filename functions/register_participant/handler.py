@@ -1,0 +1,65 @@
+"""Register a participant: make a managed one's keys, role and secrets, or check an external one's proof.
+
+The request is `pqtransfer.keys.registration.RegisterParticipant`; the answer is a `Registration`, or `{"error": {...}}`
+for everything that the caller can mend. No private key is ever logged or answered.
+
+What its role needs: on the participants table Query, PutItem and UpdateItem; on
+`secret:pqtransfer/ENV/participants/*` CreateSecret, TagResource, PutResourcePolicy, PutSecretValue, DescribeSecret and
+DeleteSecret, and never GetSecretValue; on `role/pqtransfer/ENV/participants/*` CreateRole (only with the permissions
+boundary), TagRole, UpdateAssumeRolePolicy and PutRolePolicy; on the keys that encrypt table and secrets GenerateDataKey
+and Decrypt.
+"""
+
+from datetime import UTC, datetime
+
+import boto3
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.register_participant.registration import Registrar
+from functions.register_participant.settings import RegisterParticipantSettings
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.roles import IamParticipantRoles
+from pqtransfer.aws.vault import SecretsManagerVault
+from pqtransfer.crypto.canonical_json import JsonObject
+from pqtransfer.environment import load_settings
+from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.registration import Refusal, Registration, read_registration_request, write_answer
+
+logger = Logger(service="register_participant")
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: JsonObject, _context: LambdaContext) -> JsonObject:
+    """Parse, register, answer."""
+    try:
+        request = read_registration_request(event)
+        logger.append_keys(participant=request.name, kind=request.kind)
+        registered = connect_registrar(load_settings(RegisterParticipantSettings)).register(request)
+    except PqtransferError as error:
+        logger.warning("participant not registered", error_code=error.code, reason=str(error))
+        return write_answer(Refusal.of(error))
+    logger.info("participant registered", key_ids=[key.key_id for key in registered.keys])
+    return write_answer(Registration(registered=registered, identity=registered.to_identity()))
+
+
+def connect_registrar(settings: RegisterParticipantSettings) -> Registrar:
+    """The registrar of this environment, on AWS."""
+    return Registrar(
+        registry=DynamoKeyRegistry(boto3.client("dynamodb"), table_name=settings.participants_table),
+        roles=IamParticipantRoles(
+            boto3.client("iam"),
+            environment=settings.environment,
+            role_prefix=settings.participant_role_prefix,
+            worker_role_arn=settings.task_role_arn,
+            permissions_boundary_arn=settings.permissions_boundary_arn,
+            secrets_key_arn=settings.secrets_key_arn,
+        ),
+        vault=SecretsManagerVault(
+            boto3.client("secretsmanager"),
+            environment=settings.environment,
+            encryption_key_arn=settings.secrets_key_arn,
+        ),
+        minimum_suite_id=settings.minimum_suite,
+        now=datetime.now(UTC),
+    )
