@@ -1,0 +1,115 @@
+"""Read the documents of a container, and check that payload, manifest and envelope belong together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pqtransfer.crypto.envelope import ENVELOPE_LIMIT_BYTES, Envelope, open_envelope
+from pqtransfer.crypto.floe import FloeCipher
+from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
+from pqtransfer.crypto.manifest import MANIFEST_LIMIT_BYTES, Manifest, SignedManifest
+from pqtransfer.crypto.payload import open_payload_cipher
+from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.errors import InputError, IntegrityError
+from pqtransfer.transfers.folder import (
+    ENVELOPE_NAME,
+    MANIFEST_NAME,
+    PAYLOAD_NAME,
+    Folder,
+    ObjectMissingError,
+    StoredObject,
+)
+
+
+class NotAContainerError(InputError):
+    """The place holds no container."""
+
+    def __init__(self, location: str, missing: str) -> None:
+        super().__init__(f"{location} is not a container of pqtransfer: {missing} is missing")
+
+
+class DamagedPayloadError(IntegrityError):
+    """The payload object is not the one that the manifest names."""
+
+
+@dataclass(frozen=True)
+class StoredEnvelope:
+    """An envelope and the state it was read in, for a conditional replacement."""
+
+    envelope: Envelope
+    etag: str
+
+
+def read_manifest(container: Folder, *, signer: PublicKey | None) -> SignedManifest:
+    """Read `manifest.json` and check its form and signature; with `signer`, that this key signed it.
+
+    Raises:
+        NotAContainerError: there is none.
+        MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
+    """
+    try:
+        document = container.read_document(MANIFEST_NAME, limit_bytes=MANIFEST_LIMIT_BYTES)
+    except ObjectMissingError:
+        raise NotAContainerError(container.locate(""), MANIFEST_NAME) from None
+    manifest = SignedManifest.from_json(document.data)
+    if signer is not None:
+        manifest.require_signer(signer)
+    return manifest
+
+
+def read_envelope(container: Folder) -> StoredEnvelope:
+    """Read `envelope.json` and check its form and its signature by the key it carries.
+
+    Raises:
+        NotAContainerError: there is none.
+        MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
+    """
+    try:
+        document = container.read_document(ENVELOPE_NAME, limit_bytes=ENVELOPE_LIMIT_BYTES)
+    except ObjectMissingError:
+        raise NotAContainerError(container.locate(""), ENVELOPE_NAME) from None
+    return StoredEnvelope(Envelope.from_json(document.data), document.etag)
+
+
+def find_payload(container: Folder, manifest: Manifest) -> StoredObject:
+    """The payload object in the version and with the length that the manifest names.
+
+    Raises:
+        NotAContainerError: there is none.
+        DamagedPayloadError: it has another length.
+    """
+    try:
+        payload = container.find(PAYLOAD_NAME, version_id=manifest.object_version_id)
+    except ObjectMissingError:
+        raise NotAContainerError(container.locate(""), PAYLOAD_NAME) from None
+    if payload.size_bytes != manifest.ciphertext_length:
+        raise DamagedPayloadError(
+            f"the payload has {payload.size_bytes} bytes, the manifest says {manifest.ciphertext_length}: "
+            "it was cut, or is another one; fetch it again"
+        )
+    return payload
+
+
+def open_cipher(manifest: Manifest, data_key: SecretBytes) -> FloeCipher:
+    """The payload's cipher.
+
+    Raises:
+        WrongDataKeyError: data key and manifest do not belong together.
+    """
+    return open_payload_cipher(
+        data_key,
+        header=manifest.floe_header,
+        suite_id=manifest.suite,
+        transfer_id=manifest.transfer_id,
+        sender=manifest.sender,
+    )
+
+
+def open_data_key(manifest: Manifest, envelope: Envelope, keys: Sequence[PrivateKey]) -> SecretBytes:
+    """The data key, opened from the envelope and checked against the payload header.
+
+    Raises:
+        NotARecipientError, DamagedEnvelopeError, WrongDataKeyError: why it cannot be had.
+    """
+    data_key = open_envelope(envelope, manifest, keys)
+    open_cipher(manifest, data_key)
+    return data_key

@@ -1,0 +1,34 @@
+"""What every job on a model is given: where checkpoints are kept, how to stop, how much memory, and who watches."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
+from pqtransfer.transfers.parts import DEFAULT_BUFFER_BUDGET_BYTES, StopSignal, count_parts_in_flight
+from pqtransfer.transfers.progress import ProgressMeter
+
+
+def _ignore_progress(_meter: ProgressMeter) -> None:
+    """Nobody watches."""
+
+
+@dataclass(frozen=True)
+class JobContext:
+    """The surroundings of one job. `monotonic` gives seconds; `watch` receives the meter once totals are known."""
+
+    checkpoints: CheckpointStore
+    sealer: DataKeySealer
+    monotonic: Callable[[], float]
+    stop: StopSignal = field(default_factory=StopSignal)
+    buffer_budget_bytes: int = DEFAULT_BUFFER_BUDGET_BYTES
+    watch: Callable[[ProgressMeter], None] = _ignore_progress
+
+    def start_meter(self, *, bytes_total: int, parts_total: int) -> ProgressMeter:
+        """A meter for this job, shown to whoever watches."""
+        meter = ProgressMeter(bytes_total=bytes_total, parts_total=parts_total, started_at=self.monotonic())
+        self.watch(meter)
+        return meter
+
+    def parts_in_flight(self, part_size_bytes: int) -> int:
+        """How many parts of this size may be in flight."""
+        return count_parts_in_flight(part_size_bytes, budget_bytes=self.buffer_budget_bytes)

@@ -1,0 +1,233 @@
+"""The ledger of transfers: states, the steps that are legal between them, and the port that stores them.
+
+    SUBMITTED -> RUNNING -> COMPLETED
+        |           |-----> FAILED
+        |-----------|-----> CANCELLED
+
+A worker claims a transfer with a lease: an owner, an attempt number, and an expiry. Every later write of that worker
+names both, so a worker that was overtaken finds out at its next write and stops.
+"""
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Protocol
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from pqtransfer.errors import InputError, PqtransferError
+from pqtransfer.transfers.request import TransferKind, TransferRequest
+
+
+class TransferState(StrEnum):
+    """Where a transfer stands."""
+
+    SUBMITTED = "SUBMITTED"
+    RUNNING = "RUNNING"
+    COMPLETED = "COMPLETED"
+    FAILED = "FAILED"
+    CANCELLED = "CANCELLED"
+
+
+LEGAL_STEPS: Mapping[TransferState, frozenset[TransferState]] = MappingProxyType(
+    {
+        TransferState.SUBMITTED: frozenset({TransferState.RUNNING, TransferState.FAILED, TransferState.CANCELLED}),
+        TransferState.RUNNING: frozenset(
+            {TransferState.RUNNING, TransferState.COMPLETED, TransferState.FAILED, TransferState.CANCELLED}
+        ),
+        TransferState.COMPLETED: frozenset(),
+        TransferState.FAILED: frozenset(),
+        TransferState.CANCELLED: frozenset(),
+    }
+)
+FINAL_STATES = frozenset(state for state, steps in LEGAL_STEPS.items() if not steps)
+
+
+class TransferNotFoundError(InputError):
+    """No transfer has this id."""
+
+    def __init__(self, transfer_id: str) -> None:
+        super().__init__(f"there is no transfer {transfer_id}; `pqtransfer list` shows those there are")
+
+
+class TransferConflictError(InputError):
+    """The id is taken by another transfer."""
+
+    def __init__(self, transfer_id: str) -> None:
+        super().__init__(f"transfer {transfer_id} exists and asks for something else; submit it under a new id")
+
+
+class IllegalStepError(InputError):
+    """The transfer's state does not allow this."""
+
+    def __init__(self, transfer_id: str, state: TransferState, wanted: TransferState) -> None:
+        super().__init__(f"transfer {transfer_id} is {state}: it cannot become {wanted}")
+        self.state = state
+
+
+class ClaimedElsewhereError(PqtransferError):
+    """Another worker holds the transfer, and its lease has not expired."""
+
+    def __init__(self, transfer_id: str, owner: str) -> None:
+        super().__init__(f"transfer {transfer_id} is held by {owner}; it is free when that lease expires")
+
+
+class LeaseLostError(PqtransferError):
+    """This worker no longer holds the transfer: another took it over, or it was cancelled."""
+
+    def __init__(self, transfer_id: str, state: TransferState) -> None:
+        super().__init__(f"this worker no longer holds transfer {transfer_id} ({state})")
+        self.state = state
+
+
+class Progress(BaseModel):
+    """How far a transfer is. Bytes count plaintext for encrypt and decrypt, ciphertext for verify."""
+
+    model_config = ConfigDict(frozen=True)
+
+    bytes_done: int = Field(default=0, ge=0)
+    bytes_total: int = Field(default=0, ge=0)
+    parts_done: int = Field(default=0, ge=0)
+    parts_total: int = Field(default=0, ge=0)
+    bytes_per_second: float = Field(default=0.0, ge=0)
+    seconds_left: float | None = None
+
+
+class Failure(BaseModel):
+    """Why a transfer failed, for people (`message`) and for scripts (`code`)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    code: str
+    message: str
+
+
+class TransferResult(BaseModel):
+    """What a completed transfer made: where it is, and the digests that identify it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    location: str
+    plaintext_length: int = Field(ge=0)
+    ciphertext_length: int = Field(ge=0)
+    composite_sha256: str = Field(description="base64; SHA-256 over the concatenated part digests of the ciphertext")
+    part_count: int = Field(ge=1)
+    plaintext_sha256: str | None = None
+    object_version_id: str | None = None
+    envelope_epoch: int | None = None
+
+
+class TransferRecord(BaseModel):
+    """One row of the ledger."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request: TransferRequest
+    state: TransferState
+    submitted_at: AwareDatetime
+    changed_at: AwareDatetime
+    attempt: int = 0
+    owner: str | None = None
+    lease_expires_at: AwareDatetime | None = None
+    progress: Progress = Progress()
+    progress_at: AwareDatetime | None = None
+    result: TransferResult | None = None
+    failure: Failure | None = None
+    last_error: Failure | None = None
+
+    @property
+    def transfer_id(self) -> str:
+        return self.request.transfer_id
+
+    @property
+    def kind(self) -> TransferKind:
+        return self.request.kind
+
+
+class Lease(BaseModel):
+    """A worker's right to a transfer until it expires or is lost. `attempt` counts claims and fences off older ones."""
+
+    model_config = ConfigDict(frozen=True)
+
+    transfer_id: str
+    owner: str
+    attempt: int
+
+
+class TransferLedger(Protocol):
+    """Where transfers are recorded. Every write is conditional; a condition that fails changes nothing."""
+
+    def submit(self, request: TransferRequest, *, at: datetime) -> TransferRecord:
+        """Record a new transfer as SUBMITTED. The same request again changes nothing and returns the record.
+
+        Raises:
+            TransferConflictError: the id is taken by a different request.
+        """
+
+    def get(self, transfer_id: str) -> TransferRecord:
+        """The record, read consistently.
+
+        Raises:
+            TransferNotFoundError: there is none.
+        """
+
+    def list_recent(self, *, sender: str | None, state: TransferState | None, limit: int) -> Iterator[TransferRecord]:
+        """Records, newest first, of one sender or in one state."""
+
+    def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
+        """Make a SUBMITTED transfer RUNNING, or take over a RUNNING one whose lease has expired.
+
+        Raises:
+            TransferNotFoundError, ClaimedElsewhereError, IllegalStepError: why it cannot be claimed.
+        """
+
+    def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
+        """Prolong the lease and store progress.
+
+        Raises:
+            LeaseLostError: another worker holds it, or the transfer ended.
+        """
+
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
+        """Give the transfer back, still RUNNING but claimable at once, with the reason of this attempt's end if any.
+
+        Raises:
+            LeaseLostError: it is not this worker's any more.
+        """
+
+    def complete(self, lease: Lease, *, at: datetime, result: TransferResult, progress: Progress) -> None:
+        """RUNNING -> COMPLETED.
+
+        Raises:
+            LeaseLostError: it is not this worker's any more.
+        """
+
+    def fail(self, lease: Lease, *, at: datetime, failure: Failure) -> None:
+        """RUNNING -> FAILED.
+
+        Raises:
+            LeaseLostError: it is not this worker's any more.
+        """
+
+    def cancel(self, transfer_id: str, *, at: datetime) -> TransferRecord:
+        """SUBMITTED or RUNNING -> CANCELLED. Cancelling a cancelled transfer changes nothing.
+
+        Raises:
+            TransferNotFoundError, IllegalStepError: why it cannot be cancelled.
+        """
+
+
+def require_legal_step(transfer_id: str, state: TransferState, wanted: TransferState) -> None:
+    """Check one step of the state machine.
+
+    Raises:
+        IllegalStepError: the step is not legal.
+    """
+    if wanted not in LEGAL_STEPS[state]:
+        raise IllegalStepError(transfer_id, state, wanted)
+
+
+def explain_failure(error: PqtransferError) -> Failure:
+    """The failure to record for an error."""
+    return Failure(code=error.code, message=str(error)[:2000])

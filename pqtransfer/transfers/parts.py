@@ -1,0 +1,97 @@
+"""Run the parts of a job, several in flight, in bounded memory; stop at the first failure or when asked to.
+
+Memory: each part in flight takes one buffer for what it reads and one for what it writes, so
+    buffers = parts_in_flight * 2 * part_size
+    parts_in_flight = min(6, max(1, budget // (2 * part_size)))
+With the default budget of 256 MiB that is 4 parts of 32 MiB (models up to 312 GiB), and 1 part of 128 MiB at the
+largest (1.2 TiB): never more than 256 MiB of buffers.
+"""
+
+import threading
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from pqtransfer.errors import PqtransferError
+
+MAXIMUM_PARTS_IN_FLIGHT = 6
+DEFAULT_BUFFER_BUDGET_BYTES = 256 << 20
+
+
+class StoppedError(PqtransferError):
+    """The job was told to stop before it was done. What is done is in the checkpoint."""
+
+
+class StopSignal:
+    """Tells a running job to stop, from any thread, with the reason that it will raise."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._event = threading.Event()
+        self._reason: PqtransferError | None = None
+
+    def stop(self, reason: PqtransferError) -> None:
+        """Ask for the stop. The first reason counts."""
+        with self._lock:
+            if self._reason is None:
+                self._reason = reason
+        self._event.set()
+
+    @property
+    def is_set(self) -> bool:
+        return self._event.is_set()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Wait for the stop at most that long; True when it was asked for."""
+        return self._event.wait(timeout_seconds)
+
+    def raise_if_set(self) -> None:
+        """Raise the reason if a stop was asked for."""
+        if self._event.is_set():
+            raise self._reason or StoppedError("the job was stopped")
+
+
+def count_parts_in_flight(part_size_bytes: int, *, budget_bytes: int = DEFAULT_BUFFER_BUDGET_BYTES) -> int:
+    """How many parts may be in flight within the memory budget: the formula at the head of this file."""
+    return min(MAXIMUM_PARTS_IN_FLIGHT, max(1, budget_bytes // (2 * part_size_bytes)))
+
+
+def run_parts(
+    indexes: Iterable[int],
+    process: Callable[[int, bytearray], None],
+    *,
+    parts_in_flight: int,
+    buffer_size_bytes: int,
+    stop: StopSignal,
+) -> None:
+    """Call `process(index, buffer)` for every index, in order of start, `parts_in_flight` at a time.
+
+    Each thread owns one buffer of `buffer_size_bytes` for the whole run. When one call raises, no further part is
+    started, those in flight are waited for, and the first error is raised.
+
+    Raises:
+        PqtransferError: the reason of the stop signal, when that came first.
+    """
+    remaining = iter(indexes)
+    lock = threading.Lock()
+    failures: list[BaseException] = []
+
+    def take() -> int | None:
+        with lock:
+            return None if failures or stop.is_set else next(remaining, None)
+
+    def work() -> None:
+        buffer = bytearray(buffer_size_bytes)
+        try:
+            while (index := take()) is not None:
+                process(index, buffer)
+        except BaseException as failure:
+            with lock:
+                failures.append(failure)
+            raise
+
+    with ThreadPoolExecutor(max_workers=parts_in_flight, thread_name_prefix="part") as pool:
+        for _ in range(parts_in_flight):
+            pool.submit(work)
+    if failures:
+        raise failures[0]
+    stop.raise_if_set()

@@ -1,0 +1,37 @@
+"""Verify a container without any secret key: signatures, lengths, and the digest of every part of the payload."""
+
+import hashlib
+import hmac
+
+from pqtransfer.crypto.manifest import Manifest
+from pqtransfer.crypto.payload import DamagedPartError
+from pqtransfer.transfers.container import find_payload
+from pqtransfer.transfers.folder import Folder
+from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.parts import run_parts
+
+
+def verify_payload(manifest: Manifest, *, container: Folder, context: JobContext) -> None:
+    """Check every part of the payload against the manifest, whose signature the caller has checked.
+
+    Raises:
+        NotAContainerError, DamagedPayloadError, DamagedPartError: what is wrong.
+        PqtransferError: what the stop signal carries, or what the store reported.
+    """
+    geometry = manifest.geometry
+    source = container.open(find_payload(container, manifest))
+    meter = context.start_meter(bytes_total=geometry.ciphertext_length_bytes, parts_total=geometry.part_count)
+
+    def process(index: int, _buffer: bytearray) -> None:
+        ciphertext = source.read(geometry.part_ciphertext(index))
+        if not hmac.compare_digest(hashlib.sha256(ciphertext).digest(), manifest.part_sha256[index]):
+            raise DamagedPartError(index)
+        meter.add(len(memoryview(ciphertext)), parts=1, at=context.monotonic())
+
+    run_parts(
+        range(geometry.part_count),
+        process,
+        parts_in_flight=context.parts_in_flight(geometry.part_size_bytes),
+        buffer_size_bytes=0,
+        stop=context.stop,
+    )
