@@ -1,6 +1,8 @@
 """Canonical JSON (RFC 8785): one document, one sequence of bytes, so that signatures and digests are unambiguous.
 
 The reader accepts canonical documents only: no duplicate names, no floating-point numbers, no other spelling.
+It bounds bytes, values and names before it builds anything, because whoever wrote the document is not known yet:
+memory of one read <= 20 * limit_bytes + 100 bytes * MAXIMUM_VALUES.
 """
 
 import base64
@@ -14,6 +16,11 @@ from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationErro
 from pqtransfer.errors import IntegrityError
 
 JsonObject: TypeAlias = dict[str, Any]
+
+MAXIMUM_VALUES = 1 << 15
+"""Values in one document. The largest are 10,000 part digests, or 1,000 stanzas of 4 fields, and 16 KiB of metadata."""
+MAXIMUM_NAMES = 128
+"""Names in one object. The largest is the metadata, with 64."""
 
 
 class MalformedDocumentError(IntegrityError):
@@ -40,6 +47,8 @@ def read_canonical_json(data: bytes, *, name: str, limit_bytes: int) -> JsonObje
     """
     if len(data) > limit_bytes:
         raise MalformedDocumentError(f"the {name} has {len(data)} bytes; at most {limit_bytes} are read")
+    if data.count(b",") + data.count(b"[") + data.count(b"{") > MAXIMUM_VALUES:  # each value but the first needs one
+        raise MalformedDocumentError(f"the {name} has more than {MAXIMUM_VALUES} values")
     try:
         document = json.loads(
             data.decode("utf-8"), object_pairs_hook=_refuse_duplicates, parse_float=_refuse, parse_constant=_refuse
@@ -56,9 +65,9 @@ def explain_violation(name: str, error: ValidationError) -> MalformedDocumentErr
     """The error for a document that parses but does not follow its model. Names fields, never values."""
     places = "; ".join(
         f"{'.'.join(str(part) for part in problem['loc']) or 'document'}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False)[:5]
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)[:5]
     )
-    return MalformedDocumentError(f"the {name} does not follow its format: {places[:500]}")
+    return MalformedDocumentError(f"the {name} does not follow its format: {_make_printable(places[:500])}")
 
 
 def encode_base64(value: bytes) -> str:
@@ -90,6 +99,8 @@ def _read_base64_field(value: object) -> bytes:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, Any]]) -> JsonObject:
+    if len(pairs) > MAXIMUM_NAMES:
+        raise ValueError(f"an object has more than {MAXIMUM_NAMES} names")
     document = dict(pairs)
     if len(document) != len(pairs):
         raise ValueError("a name stands twice in one object")
@@ -101,7 +112,12 @@ def _refuse(_text: str) -> NoReturn:
 
 
 def _shorten(error: BaseException) -> str:
-    return str(error)[:200] or type(error).__name__
+    return _make_printable(str(error)[:200]) or type(error).__name__
+
+
+def _make_printable(text: str) -> str:
+    """Field names come from the document: they must not move a terminal's cursor or start a new line in a log."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 Base64Bytes = Annotated[

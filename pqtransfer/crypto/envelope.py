@@ -8,11 +8,11 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from pqtransfer.crypto.canonical_json import (
     Base64Bytes,
@@ -71,7 +71,9 @@ class EnvelopeBody(BaseModel):
     suite: str = Field(max_length=32)
     transfer_id: TransferId
     epoch: int = Field(ge=1, le=2**31)
-    stanzas: tuple[Stanza, ...] = Field(min_length=1, max_length=MAXIMUM_RECIPIENTS, strict=False)
+    stanzas: Annotated[tuple[Stanza, ...], FailFast()] = Field(
+        min_length=1, max_length=MAXIMUM_RECIPIENTS, strict=False
+    )
     mac: Base64Bytes = Field(min_length=32, max_length=48)
     signer: ParticipantName
 
@@ -194,6 +196,8 @@ def _wrap(data_key: SecretBytes, suite: Suite, key: PublicKey, *, transfer_id: s
 
 
 def _unwrap(stanza: Stanza, suite: Suite, key: PrivateKey, manifest: Manifest) -> SecretBytes:
+    if key.suite_id != suite.id:  # a key id is only a claim of the stanza: it can name a key of another suite
+        raise DamagedEnvelopeError(f"the stanza for this key is of {suite.id}, the key of {key.suite_id}")
     info = _stanza_info(suite, transfer_id=manifest.transfer_id, floe_header=manifest.floe_header, key_id=stanza.key_id)
     try:
         return SecretBytes(suite.hpke_suite().decrypt(stanza.enc + stanza.wrapped_data_key, key.to_hpke(), info))
@@ -236,6 +240,8 @@ def _check_recipients(keys: Sequence[PublicKey], suite_id: str, signing_key: Pri
         raise InvalidKeyError(f"an envelope has at most {MAXIMUM_RECIPIENTS} recipients, not {len(keys)}")
     if len({key.key_id for key in keys}) != len(keys):
         raise InvalidKeyError("a recipient is named twice; name each one once")
+    for key in keys:
+        key.require_valid()
     for key in (*keys, signing_key.public_key):
         if key.suite_id != suite_id:
             raise InvalidKeyError(

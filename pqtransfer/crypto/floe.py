@@ -118,7 +118,7 @@ class FloeCipher:
     def decrypt_segment_into(self, index: int, segment: Buffer, out: memoryview, *, final: bool) -> int:
         """Decrypt segment `index` into the start of `out`; returns the plaintext's length.
 
-        Nothing may be read from `out` when this raises.
+        `out` holds nothing of the segment when this raises.
 
         Raises:
             DamagedSegmentError: it is not the segment that was encrypted at this place with this finality.
@@ -132,11 +132,11 @@ class FloeCipher:
             raise DamagedSegmentError(index)
         nonce = bytes(view[4:_BODY_OFFSET])
         plaintext_length = length - OVERHEAD_BYTES
+        target = out[:plaintext_length]
         try:
-            self._segment_key(index).decrypt_into(
-                nonce, view[_BODY_OFFSET:], _segment_data(index, final=final), out[:plaintext_length]
-            )
+            self._segment_key(index).decrypt_into(nonce, view[_BODY_OFFSET:], _segment_data(index, final=final), target)
         except InvalidTag:
+            target[:] = bytes(plaintext_length)  # decrypt_into leaves what it deciphered before it saw the tag
             raise DamagedSegmentError(index) from None
         return plaintext_length
 

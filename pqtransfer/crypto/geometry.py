@@ -70,17 +70,20 @@ class PayloadGeometry:
 
     def part_segments(self, part_index: int) -> range:
         """The segments of part `part_index` (from 0)."""
+        self._require_part(part_index)
         first = part_index * self.segments_per_part
         return range(first, min(first + self.segments_per_part, self.segment_count))
 
     def part_plaintext(self, part_index: int) -> ByteRange:
         """The plaintext that part `part_index` holds."""
+        self._require_part(part_index)
         first = part_index * self.segments_per_part * SEGMENT_CAPACITY_BYTES
         end = min(first + self.segments_per_part * SEGMENT_CAPACITY_BYTES, self.plaintext_length_bytes)
         return ByteRange(first, end)
 
     def part_ciphertext(self, part_index: int) -> ByteRange:
         """Where part `part_index` stands in the payload object."""
+        self._require_part(part_index)
         first = part_index * self.part_size_bytes
         return ByteRange(first, min(first + self.part_size_bytes, self.ciphertext_length_bytes))
 
@@ -101,12 +104,17 @@ class PayloadGeometry:
     def is_final(self, segment_index: int) -> bool:
         return segment_index == self.segment_count - 1
 
+    def _require_part(self, part_index: int) -> None:
+        if not 0 <= part_index < self.part_count:
+            raise ValueError(f"there is no part {part_index}; this payload has {self.part_count}")
+
 
 def plan_payload(plaintext_length_bytes: int, *, part_size_bytes: int | None = None) -> PayloadGeometry:
     """The geometry a writer uses: part size = max(32 MiB, ceil(ciphertext length / 10,000) rounded up to 1 MiB).
 
     Raises:
         ModelTooLargeError: it does not fit 10,000 parts of 128 MiB.
+        ValueError: a part size that is asked for is not 1 to 128 whole MiB, or gives more than 10,000 parts.
     """
     if plaintext_length_bytes > MAXIMUM_PLAINTEXT_LENGTH_BYTES:
         raise ModelTooLargeError(plaintext_length_bytes)
@@ -114,7 +122,10 @@ def plan_payload(plaintext_length_bytes: int, *, part_size_bytes: int | None = N
         ciphertext_length = PayloadGeometry(plaintext_length_bytes, DEFAULT_PART_SIZE_BYTES).ciphertext_length_bytes
         needed = _divide_up(_divide_up(ciphertext_length, MAXIMUM_PARTS), SEGMENT_SIZE_BYTES) * SEGMENT_SIZE_BYTES
         part_size_bytes = max(DEFAULT_PART_SIZE_BYTES, needed)
-    return PayloadGeometry(plaintext_length_bytes, part_size_bytes)
+    geometry = PayloadGeometry(plaintext_length_bytes, part_size_bytes)
+    if plaintext_length_bytes < 0 or not _is_part_size(part_size_bytes) or geometry.part_count > MAXIMUM_PARTS:
+        raise ValueError(f"{plaintext_length_bytes} bytes cannot be cut into parts of {part_size_bytes} bytes")
+    return geometry
 
 
 def check_geometry(geometry: PayloadGeometry, *, ciphertext_length_bytes: int, part_count: int) -> None:
@@ -123,14 +134,16 @@ def check_geometry(geometry: PayloadGeometry, *, ciphertext_length_bytes: int, p
     Raises:
         MalformedDocumentError: they do not fit.
     """
-    if geometry.part_size_bytes % SEGMENT_SIZE_BYTES or not (
-        SEGMENT_SIZE_BYTES <= geometry.part_size_bytes <= MAXIMUM_PART_SIZE_BYTES
-    ):
+    if not _is_part_size(geometry.part_size_bytes):
         raise MalformedDocumentError("the manifest's part size is not 1 to 128 whole segments of 1 MiB")
     if geometry.ciphertext_length_bytes != ciphertext_length_bytes:
         raise MalformedDocumentError("the manifest's plaintext and ciphertext lengths do not fit each other")
     if geometry.part_count != part_count or part_count > MAXIMUM_PARTS:
         raise MalformedDocumentError("the manifest's number of part digests does not fit its length and part size")
+
+
+def _is_part_size(value: int) -> bool:
+    return SEGMENT_SIZE_BYTES <= value <= MAXIMUM_PART_SIZE_BYTES and value % SEGMENT_SIZE_BYTES == 0
 
 
 def _divide_up(value: int, divisor: int) -> int:

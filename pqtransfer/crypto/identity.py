@@ -101,8 +101,10 @@ class PublicIdentity(BaseModel):
         """
         if self.kem.suite_id != self.signing.suite_id:
             raise MalformedDocumentError("the two keys of an identity must be of one suite")
-        self.kem.to_hpke()
-        self.signing.to_mldsa()
+        if self.kem.purpose is not KeyPurpose.KEM or self.signing.purpose is not KeyPurpose.SIGNING:
+            raise MalformedDocumentError("an identity needs one kem key and one signing key, in their places")
+        self.kem.require_valid()
+        self.signing.require_valid()
         statement = _identity_statement(self.participant, self.kem, self.signing)
         if not self.signing.verifies(self.proof, statement, context=IDENTITY_CONTEXT):
             raise InvalidProofError(self.participant)
@@ -118,6 +120,8 @@ class PrivateIdentity:
     def __init__(self, participant: str, *, kem: PrivateKey, signing: PrivateKey) -> None:
         if kem.purpose is not KeyPurpose.KEM or signing.purpose is not KeyPurpose.SIGNING:
             raise MalformedDocumentError("an identity needs one kem key and one signing key, in their places")
+        if kem.suite_id != signing.suite_id:
+            raise MalformedDocumentError("the two keys of an identity must be of one suite")
         self.participant = require_participant_name(participant)
         self.kem = kem
         self.signing = signing

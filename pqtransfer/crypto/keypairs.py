@@ -80,11 +80,17 @@ class PublicKey(BaseModel):
         return key
 
     def require_valid(self) -> None:
-        """Check that the bytes are a key of the suite (FIPS 203 modulus check, point on curve, lengths)."""
-        if self.purpose is KeyPurpose.KEM:
-            self.to_hpke()
-        else:
+        """Check that the bytes are a key of the suite: lengths, FIPS 203 modulus check, point on curve, point order.
+
+        Raises:
+            UnknownSuiteError, InvalidKeyError: they are not.
+        """
+        if self.purpose is KeyPurpose.SIGNING:
             self.to_mldsa()
+            return
+        self.to_hpke()
+        if get_suite(self.suite_id).kem_name == "MLKEM768-X25519":
+            _require_x25519_order(self.raw[1184:])
 
     def to_hpke(self) -> HpkePublicKey:
         """The key as the HPKE implementation takes it.
@@ -119,10 +125,15 @@ class PublicKey(BaseModel):
             raise InvalidKeyError(f"not a valid {suite.signature_name} public key: {error}") from None
 
     def verifies(self, signature: bytes, message: bytes, *, context: bytes) -> bool:
-        """True when `signature` over `message` under the FIPS 204 context string is this key's."""
+        """True when `signature` over `message` under the FIPS 204 context string is this key's.
+
+        Raises:
+            UnknownSuiteError, InvalidKeyError: this is not a signing key; that is another fault than a false signature.
+            ValueError: the context is longer than 255 bytes.
+        """
         try:
             self.to_mldsa().verify(signature, message, context)
-        except (InvalidSignature, ValueError):
+        except InvalidSignature:
             return False
         return True
 
@@ -238,6 +249,14 @@ def generate_private_key(purpose: KeyPurpose, suite_id: str) -> PrivateKey:
         except InvalidKeyError:  # the 2^-192 case of P-384: draw again
             continue
         return key
+
+
+def _require_x25519_order(raw: bytes) -> None:
+    """Refuse the few points with which every exchange gives zero (RFC 7748, section 6.1): no seal to them works."""
+    try:
+        x25519.X25519PrivateKey.from_private_bytes(bytes(32)).exchange(x25519.X25519PublicKey.from_public_bytes(raw))
+    except ValueError:
+        raise InvalidKeyError("not a valid MLKEM768-X25519 public key: its X25519 half has a small order") from None
 
 
 def _raw_kem_public_key(

@@ -5,10 +5,12 @@ or mixed from two uploads is found. The signature is ML-DSA (FIPS 204) over the 
 """
 
 import hashlib
+import re
+from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
 
 from pqtransfer.crypto.canonical_json import (
     Base64Bytes,
@@ -32,6 +34,7 @@ from pqtransfer.errors import IntegrityError
 MANIFEST_CONTEXT = b"pqtransfer/v1/manifest"
 MANIFEST_LIMIT_BYTES = 1 << 20
 METADATA_LIMIT_BYTES = 16 * 1024
+TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 Sha256 = Annotated[Base64Bytes, Field(min_length=32, max_length=32)]
 
@@ -56,6 +59,16 @@ def _check_transfer_id(value: str) -> str:
 
 
 TransferId = Annotated[str, Field(max_length=36), AfterValidator(_check_transfer_id)]
+
+
+def _check_timestamp(value: str) -> str:
+    if not TIMESTAMP.fullmatch(value):
+        raise ValueError("is not a UTC time such as 2026-01-31T12:00:00Z")
+    datetime.fromisoformat(value)
+    return value
+
+
+Timestamp = Annotated[str, AfterValidator(_check_timestamp)]
 
 
 def _check_metadata(value: dict[str, str]) -> dict[str, str]:
@@ -88,12 +101,12 @@ class Manifest(BaseModel):
     suite: str = Field(max_length=32)
     transfer_id: TransferId
     sender: ParticipantName
-    created_at: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}Z$")
+    created_at: Timestamp
     plaintext_length: int = Field(ge=0, le=MAXIMUM_PLAINTEXT_LENGTH_BYTES)
     ciphertext_length: int = Field(ge=0)
     segment_size: Literal[1048576] = 1048576
     part_size: int = Field(gt=0)
-    part_sha256: tuple[Sha256, ...] = Field(min_length=1, max_length=MAXIMUM_PARTS, strict=False)
+    part_sha256: Annotated[tuple[Sha256, ...], FailFast()] = Field(min_length=1, max_length=MAXIMUM_PARTS, strict=False)
     composite_sha256: Sha256
     floe_header: Base64Bytes = Field(min_length=HEADER_LENGTH_BYTES, max_length=HEADER_LENGTH_BYTES)
     object_version_id: str | None = Field(default=None, max_length=1024)

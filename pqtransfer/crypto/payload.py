@@ -64,8 +64,15 @@ def encrypt_part_into(
     """Encrypt part `part_index` into the start of `out` and return the SHA-256 (32 bytes) of what stands there.
 
     `plaintext` is exactly `geometry.part_plaintext(part_index)`; `out` has room for `part_ciphertext(part_index)`.
+
+    Raises:
+        ValueError: there is no such part, or the plaintext has another length: a caller whose source ended early must
+            not get a payload out of it.
     """
-    source = memoryview(plaintext)
+    source = memoryview(plaintext).cast("B")
+    expected = geometry.part_plaintext(part_index).length
+    if len(source) != expected:
+        raise ValueError(f"part {part_index} has {expected} bytes of plaintext, not {len(source)}")
     written = 0
     for place, segment_index in enumerate(geometry.part_segments(part_index)):
         first = place * SEGMENT_CAPACITY_BYTES
