@@ -88,7 +88,7 @@ class IamParticipantRoles:
                 Path=self._path,
                 AssumeRolePolicyDocument=trust,
                 Description=f"Reads the private keys of {participant_name} in {self._environment}",
-                Tags=[{"Key": "pqtransfer:participant", "Value": participant_name}],
+                Tags=[{"Key": "participant", "Value": participant_name}],
                 **bounded,  # type: ignore[arg-type]  # mypy takes the values for every keyword's type
             )
         except self._client.exceptions.EntityAlreadyExistsException:

@@ -81,7 +81,7 @@ class SecretsManagerVault:
             self._client.create_secret(
                 Name=secret_id,
                 Description=f"The private {key.purpose} key {key.key_id[:KEY_ID_DIGITS_IN_NAME]} of {key.participant}",
-                Tags=[{"Key": "pqtransfer:participant", "Value": key.participant}],
+                Tags=[{"Key": "participant", "Value": key.participant}],
                 **encrypted,  # type: ignore[arg-type]  # mypy takes the values for every keyword's type
             )
         except self._client.exceptions.ResourceExistsException:
