@@ -33,13 +33,13 @@ class CheckpointStore(Protocol):
         """The head, read consistently, or None."""
 
     def load_parts(self, transfer_id: str) -> Mapping[int, StoredPart]:
-        """The parts recorded so far, by index."""
+        """The parts recorded so far for the upload that the head names, by index."""
 
     def create(self, checkpoint: Checkpoint) -> None:
         """Write the head; replaces an older head and its parts."""
 
-    def record_part(self, transfer_id: str, part: StoredPart) -> None:
-        """Record a part that the store has acknowledged. Called by many threads."""
+    def record_part(self, transfer_id: str, upload_id: str, part: StoredPart) -> None:
+        """Record a part that the store has acknowledged for this upload. Called by many threads."""
 
     def clear(self, transfer_id: str) -> None:
         """Forget the checkpoint. Clearing one that is gone changes nothing."""

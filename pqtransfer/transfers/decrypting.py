@@ -80,7 +80,7 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
             data=out,
             sha256=hashlib.sha256(out).digest() if order.hash_parts else None,
         )
-        context.checkpoints.record_part(order.job_id, part)
+        context.checkpoints.record_part(order.job_id, checkpoint.upload_id, part)
         parts[index] = part
         meter.add(byte_range.length, parts=1, at=context.monotonic())
 

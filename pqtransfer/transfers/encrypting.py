@@ -219,7 +219,7 @@ class _PayloadUpload:
                 data=out,
                 sha256=digest,
             )
-            self._context.checkpoints.record_part(self.order.transfer_id, part)
+            self._context.checkpoints.record_part(self.order.transfer_id, self._checkpoint.upload_id, part)
             parts[index] = part
             meter.add(byte_range.length, parts=1, at=self._context.monotonic())
 

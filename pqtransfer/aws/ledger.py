@@ -1,0 +1,240 @@
+"""The ledger of transfers in DynamoDB: one item a transfer, every step a conditional write.
+
+`request`, `progress` and `result` are JSON strings; what conditions, indexes and stream readers need stands in attributes
+of its own: `state`, `sender`, `recipients`, `kind`, `correlation_id`, `owner`, `attempt`, `lease_expires_at_ms`, `failure`.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from boto3.dynamodb.conditions import Key
+
+from pqtransfer.aws.failures import ConditionFailedError, translated
+from pqtransfer.transfers.ledger import (
+    FINAL_STATES,
+    ClaimedElsewhereError,
+    Failure,
+    IllegalStepError,
+    Lease,
+    LeaseLostError,
+    Progress,
+    TransferConflictError,
+    TransferNotFoundError,
+    TransferRecord,
+    TransferResult,
+    TransferState,
+    require_legal_step,
+)
+from pqtransfer.transfers.request import TransferRequest
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb.service_resource import Table
+
+SENDER_INDEX = "sender-index"
+STATE_INDEX = "state-index"
+
+_HELD = "#state = :running AND #owner = :owner AND attempt = :attempt"
+_NAMES = {"#state": "state", "#owner": "owner"}
+
+
+class DynamoTransferLedger:
+    """`TransferLedger` on a DynamoDB table with the key `transfer_id`."""
+
+    def __init__(self, table: "Table") -> None:
+        self._table = table
+
+    def submit(self, request: TransferRequest, *, at: datetime) -> TransferRecord:
+        item = {
+            "transfer_id": request.transfer_id,
+            "state": TransferState.SUBMITTED,
+            "kind": request.kind,
+            "sender": request.sender,
+            "recipients": list(request.recipients),
+            "correlation_id": request.correlation_id,
+            "submitted_at": _write_time(at),
+            "changed_at": _write_time(at),
+            "attempt": 0,
+            "request": request.to_json(),
+        }
+        try:
+            with translated(action=f"record transfer {request.transfer_id}"):
+                self._table.put_item(Item=item, ConditionExpression="attribute_not_exists(transfer_id)")
+        except ConditionFailedError:
+            record = self.get(request.transfer_id)
+            if record.request != request:
+                raise TransferConflictError(request.transfer_id) from None
+            return record
+        return _read_record(item)
+
+    def get(self, transfer_id: str) -> TransferRecord:
+        with translated(action=f"read transfer {transfer_id}"):
+            answer = self._table.get_item(Key={"transfer_id": transfer_id}, ConsistentRead=True)
+        if "Item" not in answer:
+            raise TransferNotFoundError(transfer_id)
+        return _read_record(answer["Item"])
+
+    def list_recent(self, *, sender: str | None, state: TransferState | None, limit: int) -> Iterator[TransferRecord]:
+        if sender is not None:
+            return self._query(SENDER_INDEX, "sender", sender, state=state, limit=limit)
+        states = [state] if state is not None else list(TransferState)
+        records = [record for each in states for record in self._query(STATE_INDEX, "state", each, limit=limit)]
+        return iter(sorted(records, key=lambda record: record.submitted_at, reverse=True)[:limit])
+
+    def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
+        try:
+            with translated(action=f"claim transfer {transfer_id}"):
+                answer = self._table.update_item(
+                    Key={"transfer_id": transfer_id},
+                    UpdateExpression="SET #state = :running, #owner = :owner, attempt = attempt + :one, "
+                    "lease_expires_at_ms = :expires, changed_at = :at",
+                    ConditionExpression="#state = :submitted OR (#state = :running AND lease_expires_at_ms < :now)",
+                    ExpressionAttributeNames=_NAMES,
+                    ExpressionAttributeValues={
+                        ":running": TransferState.RUNNING,
+                        ":submitted": TransferState.SUBMITTED,
+                        ":owner": owner,
+                        ":one": 1,
+                        ":expires": _to_milliseconds(lease_expires_at),
+                        ":now": _to_milliseconds(at),
+                        ":at": _write_time(at),
+                    },
+                    ReturnValues="ALL_NEW",
+                )
+        except ConditionFailedError:
+            record = self.get(transfer_id)
+            if record.state in FINAL_STATES:
+                raise IllegalStepError(transfer_id, record.state, TransferState.RUNNING) from None
+            raise ClaimedElsewhereError(transfer_id, record.owner or "another worker") from None
+        return Lease(transfer_id=transfer_id, owner=owner, attempt=int(str(answer["Attributes"]["attempt"])))
+
+    def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
+        self._write_held(
+            lease,
+            "SET lease_expires_at_ms = :expires, progress = :progress, progress_at = :at",
+            {
+                ":expires": _to_milliseconds(lease_expires_at),
+                ":progress": progress.model_dump_json(),
+                ":at": _write_time(at),
+            },
+        )
+
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
+        expression, values = "SET lease_expires_at_ms = :past", {":past": _to_milliseconds(at) - 1}
+        if error is not None:
+            expression, values = f"{expression}, last_error = :error", {**values, ":error": error.model_dump()}
+        self._write_held(lease, expression, values)
+
+    def complete(self, lease: Lease, *, at: datetime, result: TransferResult, progress: Progress) -> None:
+        self._write_held(
+            lease,
+            "SET #state = :state, changed_at = :at, #result = :result, progress = :progress, progress_at = :at "
+            "REMOVE lease_expires_at_ms",
+            {
+                ":state": TransferState.COMPLETED,
+                ":at": _write_time(at),
+                ":result": result.model_dump_json(exclude_none=True),
+                ":progress": progress.model_dump_json(),
+            },
+            names={"#result": "result"},
+        )
+
+    def fail(self, lease: Lease, *, at: datetime, failure: Failure) -> None:
+        self._write_held(
+            lease,
+            "SET #state = :state, changed_at = :at, failure = :failure REMOVE lease_expires_at_ms",
+            {":state": TransferState.FAILED, ":at": _write_time(at), ":failure": failure.model_dump()},
+        )
+
+    def cancel(self, transfer_id: str, *, at: datetime) -> TransferRecord:
+        try:
+            with translated(action=f"cancel transfer {transfer_id}"):
+                answer = self._table.update_item(
+                    Key={"transfer_id": transfer_id},
+                    UpdateExpression="SET #state = :cancelled, changed_at = :at REMOVE lease_expires_at_ms",
+                    ConditionExpression="#state IN (:submitted, :running)",
+                    ExpressionAttributeNames={"#state": "state"},
+                    ExpressionAttributeValues={
+                        ":cancelled": TransferState.CANCELLED,
+                        ":submitted": TransferState.SUBMITTED,
+                        ":running": TransferState.RUNNING,
+                        ":at": _write_time(at),
+                    },
+                    ReturnValues="ALL_NEW",
+                )
+        except ConditionFailedError:
+            record = self.get(transfer_id)
+            if record.state is not TransferState.CANCELLED:
+                require_legal_step(transfer_id, record.state, TransferState.CANCELLED)
+            return record
+        return _read_record(answer["Attributes"])
+
+    def _write_held(
+        self, lease: Lease, expression: str, values: dict[str, Any], *, names: dict[str, str] | None = None
+    ) -> None:
+        """A write that only the holder of the lease can make."""
+        try:
+            with translated(action=f"update transfer {lease.transfer_id}"):
+                self._table.update_item(
+                    Key={"transfer_id": lease.transfer_id},
+                    UpdateExpression=expression,
+                    ConditionExpression=_HELD,
+                    ExpressionAttributeNames={**_NAMES, **(names or {})},
+                    ExpressionAttributeValues={
+                        ":running": TransferState.RUNNING,
+                        ":owner": lease.owner,
+                        ":attempt": lease.attempt,
+                        **values,
+                    },
+                )
+        except ConditionFailedError:
+            raise LeaseLostError(lease.transfer_id, self.get(lease.transfer_id).state) from None
+
+    def _query(
+        self, index: str, attribute: str, value: str, *, limit: int, state: TransferState | None = None
+    ) -> Iterator[TransferRecord]:
+        start: dict[str, Any] = {}
+        while limit > 0:
+            with translated(action="list transfers"):
+                page = self._table.query(
+                    IndexName=index,
+                    KeyConditionExpression=Key(attribute).eq(value),
+                    ScanIndexForward=False,
+                    Limit=min(limit, 100) if state is None else 100,
+                    **start,
+                )
+            for item in page["Items"]:
+                record = _read_record(item)
+                if limit > 0 and state in (None, record.state):
+                    limit -= 1
+                    yield record
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+
+def _read_record(item: Any) -> TransferRecord:
+    expires = item.get("lease_expires_at_ms")
+    return TransferRecord(
+        request=TransferRequest.from_json(item["request"]),
+        state=TransferState(item["state"]),
+        submitted_at=item["submitted_at"],
+        changed_at=item["changed_at"],
+        attempt=int(item["attempt"]),
+        owner=item.get("owner"),
+        lease_expires_at=None if expires is None else datetime.fromtimestamp(int(expires) / 1000, UTC),
+        progress=Progress.model_validate_json(item["progress"]) if "progress" in item else Progress(),
+        progress_at=item.get("progress_at"),
+        result=TransferResult.model_validate_json(item["result"]) if "result" in item else None,
+        failure=Failure.model_validate(item["failure"]) if "failure" in item else None,
+        last_error=Failure.model_validate(item["last_error"]) if "last_error" in item else None,
+    )
+
+
+def _write_time(at: datetime) -> str:
+    """RFC 3339 in UTC with microseconds, so that text order is time order."""
+    return at.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _to_milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
