@@ -63,7 +63,7 @@ class DynamoCheckpointStore:
         }
 
     def create(self, checkpoint: Checkpoint) -> None:
-        item = {
+        item: dict[str, Any] = {
             "transfer_id": checkpoint.transfer_id,
             "item": _HEAD,
             "upload_id": checkpoint.upload_id,
@@ -81,7 +81,7 @@ class DynamoCheckpointStore:
             self._table.put_item(Item=item)
 
     def record_part(self, transfer_id: str, upload_id: str, part: StoredPart) -> None:
-        item = {
+        item: dict[str, Any] = {
             "transfer_id": transfer_id,
             "item": f"{_PART_PREFIX}{part.index:05}",
             "upload_id": upload_id,

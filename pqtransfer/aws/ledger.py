@@ -1,7 +1,8 @@
 """The ledger of transfers in DynamoDB: one item a transfer, every step a conditional write.
 
-`request`, `progress` and `result` are JSON strings; what conditions, indexes and stream readers need stands in attributes
-of its own: `state`, `sender`, `recipients`, `kind`, `correlation_id`, `owner`, `attempt`, `lease_expires_at_ms`, `failure`.
+`request`, `progress` and `result` are JSON strings; what conditions, indexes and stream readers need stands in
+attributes: `state`, `sender`, `recipients`, `kind`, `correlation_id`, `owner`, `attempt`, `lease_expires_at_ms`,
+`failure`.
 """
 
 from collections.abc import Iterator
@@ -45,7 +46,7 @@ class DynamoTransferLedger:
         self._table = table
 
     def submit(self, request: TransferRequest, *, at: datetime) -> TransferRecord:
-        item = {
+        item: dict[str, Any] = {
             "transfer_id": request.transfer_id,
             "state": TransferState.SUBMITTED,
             "kind": request.kind,
@@ -120,7 +121,8 @@ class DynamoTransferLedger:
         )
 
     def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
-        expression, values = "SET lease_expires_at_ms = :past", {":past": _to_milliseconds(at) - 1}
+        expression = "SET lease_expires_at_ms = :past"
+        values: dict[str, Any] = {":past": _to_milliseconds(at) - 1}
         if error is not None:
             expression, values = f"{expression}, last_error = :error", {**values, ":error": error.model_dump()}
         self._write_held(lease, expression, values)
