@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pqtransfer.aws.failures import translated
 from pqtransfer.errors import InputError
-from pqtransfer.keys.participant import MANAGED_NAME_LENGTH, ManagedNameTooLongError, Participant
+from pqtransfer.keys.participant import Participant, require_managed_name
 
 if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
@@ -63,9 +63,7 @@ class IamParticipantRoles:
         self._secrets_key_arn = secrets_key_arn
 
     def arn_of(self, name: str) -> str:
-        if len(name) > MANAGED_NAME_LENGTH:
-            raise ManagedNameTooLongError(name)
-        return self._role_prefix + name
+        return self._role_prefix + require_managed_name(name)
 
     def ensure(self, participant: Participant) -> None:
         self.arn_of(participant.name)

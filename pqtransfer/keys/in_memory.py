@@ -7,7 +7,7 @@ from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.errors import AccessError
 from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.participant import KeyVersion, Participant, RegisteredParticipant
+from pqtransfer.keys.participant import KeyVersion, Participant, RegisteredParticipant, require_managed_name
 from pqtransfer.keys.registry import (
     ParticipantExistsError,
     ParticipantUnknownError,
@@ -65,7 +65,7 @@ class InMemoryRoles:
         self.roles: dict[str, Participant] = {}
 
     def arn_of(self, name: str) -> str:
-        return f"arn:aws:iam::123456789012:role/participants/{name}"
+        return f"arn:aws:iam::123456789012:role/participants/{require_managed_name(name)}"
 
     def ensure(self, participant: Participant) -> None:
         self.roles[self.arn_of(participant.name)] = participant

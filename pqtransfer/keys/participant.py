@@ -30,6 +30,17 @@ class ManagedNameTooLongError(InputError):
         )
 
 
+def require_managed_name(name: str) -> str:
+    """The name, if a managed participant can have it.
+
+    Raises:
+        ManagedNameTooLongError: it does not fit into the name of a role.
+    """
+    if len(name) > MANAGED_NAME_LENGTH:
+        raise ManagedNameTooLongError(name)
+    return name
+
+
 class ParticipantKind(StrEnum):
     """Who holds the private keys: the system, or the participant itself."""
 
