@@ -1,0 +1,85 @@
+"""The transfer queue in SQS: long polling, visibility as a heartbeat, and the dead-letter queue with the reason."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pqtransfer.aws.failures import CloudRequestError, translated
+from pqtransfer.transfers.ledger import Failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+LONG_POLL_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class QueueMessage:
+    """One message, received `receive_count` times so far (this time included)."""
+
+    message_id: str
+    receipt: str
+    body: str
+    receive_count: int
+
+
+class TransferQueue:
+    """The queue a worker drains."""
+
+    def __init__(self, client: "SQSClient", *, queue_url: str, dead_letter_queue_url: str | None = None) -> None:
+        self._client = client
+        self._queue_url = queue_url
+        self._dead_letter_queue_url = dead_letter_queue_url
+
+    def send(self, body: str) -> None:
+        """Put a message on the queue."""
+        with translated(action="submit to the transfer queue"):
+            self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
+
+    def receive(self, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS) -> Iterator[QueueMessage]:
+        """At most one message, after waiting at most `wait_seconds` for it."""
+        with translated(action="receive from the transfer queue"):
+            answer = self._client.receive_message(
+                QueueUrl=self._queue_url,
+                MaxNumberOfMessages=1,
+                WaitTimeSeconds=wait_seconds,
+                VisibilityTimeout=visibility_seconds,
+                MessageSystemAttributeNames=["ApproximateReceiveCount"],
+            )
+        for message in answer.get("Messages", []):
+            yield QueueMessage(
+                message_id=message["MessageId"],
+                receipt=message["ReceiptHandle"],
+                body=message["Body"],
+                receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
+            )
+
+    def keep_invisible(self, message: QueueMessage, *, visibility_seconds: int) -> None:
+        """Keep the message from other workers for that long from now. 0 gives it back at once."""
+        with translated(action="hold a message of the transfer queue"):
+            self._client.change_message_visibility(
+                QueueUrl=self._queue_url, ReceiptHandle=message.receipt, VisibilityTimeout=visibility_seconds
+            )
+
+    def delete(self, message: QueueMessage) -> None:
+        """The message is done with."""
+        with translated(action="delete a message of the transfer queue"):
+            self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message.receipt)
+
+    def reject(self, message: QueueMessage, failure: Failure) -> None:
+        """Move the message to the dead-letter queue, with the reason as attributes `reason_code` and `reason`."""
+        if self._dead_letter_queue_url is None:
+            raise CloudRequestError(
+                "could not reject a message: no dead-letter queue is configured", aws_code="NoQueue"
+            )
+        with translated(action="move a message to the dead-letter queue"):
+            self._client.send_message(
+                QueueUrl=self._dead_letter_queue_url,
+                MessageBody=message.body,
+                MessageAttributes={
+                    "reason_code": {"DataType": "String", "StringValue": failure.code},
+                    "reason": {"DataType": "String", "StringValue": failure.message[:1024]},
+                    "message_id": {"DataType": "String", "StringValue": message.message_id},
+                },
+            )
+        self.delete(message)
