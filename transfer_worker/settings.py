@@ -31,7 +31,9 @@ class WorkerSettings(EnvironmentSettings):
         examples=["arn:aws:iam::123456789012:role/pqtransfer/dev/participants/pqtransfer-dev-participant-"],
     )
     data_endpoint_url: str | None = Field(
-        default=None, description="the endpoint of the data bucket where it is not AWS", examples=["http://127.0.0.1:8333"]
+        default=None,
+        description="the endpoint of the data bucket where it is not AWS",
+        examples=["http://127.0.0.1:8333"],
     )
     data_profile: str | None = Field(
         default=None, description="the AWS profile with credentials for the data bucket alone", examples=["data"]
@@ -43,5 +45,5 @@ class WorkerSettings(EnvironmentSettings):
     lease_seconds: int = Field(default=60, ge=6, description="how long a claim lasts without a heartbeat")
     stop_timeout_seconds: int = Field(default=110, ge=5, description="the time between SIGTERM and SIGKILL")
     buffer_budget_bytes: int = Field(
-        default=192 * MEBIBYTE, ge=64 * MEBIBYTE, description="the memory that part buffers may take together"
+        default=256 * MEBIBYTE, ge=64 * MEBIBYTE, description="the memory that part buffers may take together"
     )

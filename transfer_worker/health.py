@@ -1,0 +1,94 @@
+"""The health endpoint for ECS and the load balancer: `/healthz` (the process works), `/readyz` (it takes transfers)."""
+
+import json
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any, Self
+
+STALE_SECONDS = 90.0
+"""Longer than one long poll with its retries: after that, a loop that has not turned is taken for hung."""
+
+
+class Health:
+    """What the loop reports about itself. Times are seconds of a monotonic clock."""
+
+    def __init__(self, *, worker_name: str, monotonic: Callable[[], float]) -> None:
+        self._worker_name = worker_name
+        self._monotonic = monotonic
+        self._turned_at = monotonic()
+        self._queue_reached = False
+        self._draining = False
+        self._transfer_id: str | None = None
+
+    def turned(self, *, queue_reached: bool) -> None:
+        """The loop came around; whether it could reach the queue."""
+        self._turned_at = self._monotonic()
+        self._queue_reached = queue_reached
+
+    def working_on(self, transfer_id: str | None) -> None:
+        """A transfer begins, or none runs any more."""
+        self._turned_at = self._monotonic()
+        self._transfer_id = transfer_id
+
+    def draining(self) -> None:
+        """The worker takes no more transfers."""
+        self._draining = True
+
+    def read(self) -> tuple[bool, bool, dict[str, Any]]:
+        """Healthy, ready, and what to show."""
+        silent_for = self._monotonic() - self._turned_at
+        healthy = self._transfer_id is not None or silent_for < STALE_SECONDS
+        ready = healthy and self._queue_reached and not self._draining
+        shown = {
+            "worker": self._worker_name,
+            "healthy": healthy,
+            "ready": ready,
+            "draining": self._draining,
+            "transfer_id": self._transfer_id,
+            "seconds_since_last_turn": round(silent_for, 1),
+        }
+        return healthy, ready, shown
+
+
+class HealthServer:
+    """Serves the health of one worker over HTTP, from `with` to the end of the block."""
+
+    def __init__(self, health: Health, *, host: str, port: int) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                healthy, ready, shown = health.read()
+                good = {"/healthz": healthy, "/readyz": ready}.get(self.path)
+                if good is None:
+                    self.send_error(HTTPStatus.NOT_FOUND)
+                    return
+                body = json.dumps(shown).encode()
+                self.send_response(HTTPStatus.OK if good else HTTPStatus.SERVICE_UNAVAILABLE)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+                """Health checks are not logged."""
+
+        self._server = ThreadingHTTPServer((host, port), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port it listens on (chosen by the system when it was asked for port 0)."""
+        return int(self._server.server_address[1])
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()

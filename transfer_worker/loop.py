@@ -1,0 +1,249 @@
+"""The worker's loop: receive a message, claim its transfer, run it, settle it.
+
+| what happens                          | transfer            | message              | upload and checkpoint |
+|---------------------------------------|---------------------|----------------------|-----------------------|
+| done                                  | COMPLETED           | deleted              | cleared               |
+| cannot be done                        | FAILED, with reason | deleted              | dropped               |
+| something is unavailable              | given back          | visible after a wait | kept                  |
+| received too often                    | FAILED, with reason | dead-letter queue    | dropped               |
+| not a request that can be read        | -                   | dead-letter queue    | -                     |
+| cancelled meanwhile                   | CANCELLED           | deleted              | dropped               |
+| taken over by another worker          | the other's         | the other's          | the other's           |
+| the worker shuts down                 | given back          | visible at once      | kept                  |
+
+A fault in the program itself ends the process: another worker takes the transfer over when the lease expires, and the
+count of receives ends it if it kills every worker.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from aws_lambda_powertools import Logger
+
+from pqtransfer.aws.queue import LONG_POLL_SECONDS, QueueMessage, TransferQueue
+from pqtransfer.aws.task_protection import TaskProtection, TaskProtectionError
+from pqtransfer.errors import InputError, PqtransferError, UnavailableError
+from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
+from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.ledger import (
+    ClaimedElsewhereError,
+    IllegalStepError,
+    Lease,
+    LeaseLostError,
+    TransferConflictError,
+    TransferLedger,
+    TransferResult,
+    TransferState,
+    explain_failure,
+)
+from pqtransfer.transfers.parts import StopSignal
+from pqtransfer.transfers.request import MalformedRequestError, TransferRequest, has_passed
+from transfer_worker.health import Health
+from transfer_worker.heartbeat import Heartbeat, ShutdownError
+from transfer_worker.settings import WorkerSettings
+from transfer_worker.shutdown import Shutdown
+
+FIRST_RETRY_SECONDS = 5.0
+LONGEST_RETRY_SECONDS = 600.0
+
+logger = Logger(service="transfer-worker", child=True)
+
+
+class ReceivedTooOftenError(PqtransferError):
+    """The message was received as often as is allowed, and no attempt came to an end."""
+
+    def __init__(self, receives: int, last_error: str) -> None:
+        super().__init__(f"given up after {receives} receives; the last attempt ended with: {last_error}")
+
+
+class DeadlinePassedError(InputError):
+    """The transfer's deadline was over before it began."""
+
+    def __init__(self, deadline: datetime) -> None:
+        super().__init__(f"the deadline {deadline.isoformat()} was over before a worker was free; submit it again")
+
+
+class Pipeline(Protocol):
+    """What runs one request (`transfer_worker.pipeline.TransferPipeline`)."""
+
+    def run(self, request: TransferRequest, context: JobContext) -> TransferResult:
+        """Do what the request asks for."""
+
+    def discard(self, request: TransferRequest, context: JobContext) -> None:
+        """Drop what a request that will not be completed has uploaded."""
+
+
+@dataclass(frozen=True)
+class _Held:
+    queue: TransferQueue
+    message: QueueMessage
+    protection: TaskProtection
+    visibility_seconds: int
+
+    def keep_invisible(self) -> None:
+        self.queue.keep_invisible(self.message, visibility_seconds=self.visibility_seconds)
+
+    def protect_task(self) -> None:
+        self.protection.hold()
+
+
+@dataclass(frozen=True)
+class Worker:
+    """One worker: one transfer at a time."""
+
+    name: str
+    settings: WorkerSettings
+    queue: TransferQueue
+    ledger: TransferLedger
+    checkpoints: CheckpointStore
+    sealer: DataKeySealer
+    pipeline: Pipeline
+    protection: TaskProtection
+    shutdown: Shutdown
+    health: Health
+    now: Callable[[], datetime]
+    monotonic: Callable[[], float]
+
+    def run(self) -> None:
+        """Take transfers until shutdown is requested. AWS being unreachable is waited out."""
+        failures = 0
+        while not self.shutdown.is_requested:
+            try:
+                for message in self.queue.receive(
+                    visibility_seconds=self.settings.lease_seconds, wait_seconds=LONG_POLL_SECONDS
+                ):
+                    self.handle(message)
+                failures = 0
+            except UnavailableError as error:
+                failures += 1
+                logger.warning("cannot take transfers", extra={"code": error.code, "reason": str(error)})
+                self.shutdown.wait(backoff_seconds(failures))
+            self.health.turned(queue_reached=failures == 0)
+
+    def handle(self, message: QueueMessage) -> None:
+        """Settle one message, as the table at the head of this file says."""
+        try:
+            request = TransferRequest.from_json(message.body)
+            record = self.ledger.submit(request, at=self.now())
+        except (MalformedRequestError, TransferConflictError) as error:
+            logger.error("rejected a message", extra={"message_id": message.message_id, "reason": str(error)})
+            self.queue.reject(message, explain_failure(error))
+            return
+        try:
+            lease = self._claim(request)
+        except ClaimedElsewhereError as error:
+            logger.info("the transfer is held elsewhere", extra={"reason": str(error)})
+            self.queue.keep_invisible(message, visibility_seconds=self.settings.lease_seconds)
+            return
+        except IllegalStepError as error:
+            logger.info("the transfer has ended already", extra={"reason": str(error)})
+            if error.state is TransferState.CANCELLED:
+                self.pipeline.discard(request, self._context(StopSignal()))
+            self.queue.delete(message)
+            return
+        if message.receive_count > self.settings.max_receives:
+            last_error = (
+                f"{record.last_error.code}: {record.last_error.message}" if record.last_error else "a dead worker"
+            )
+            self._give_up(request, lease, message, ReceivedTooOftenError(message.receive_count - 1, last_error))
+            return
+        logger.append_keys(transfer_id=request.transfer_id, correlation_id=request.correlation_id)
+        self.health.working_on(request.transfer_id)
+        self._protect(hold=True)
+        try:
+            self._work(request, lease, message)
+        finally:
+            self._protect(hold=False)
+            self.health.working_on(None)
+            logger.remove_keys(["transfer_id", "correlation_id"])
+
+    def _work(self, request: TransferRequest, lease: Lease, message: QueueMessage) -> None:
+        stop = StopSignal()
+        heartbeat = Heartbeat(
+            lease,
+            ledger=self.ledger,
+            held=_Held(self.queue, message, self.protection, self.settings.lease_seconds),
+            stop=stop,
+            shutdown=self.shutdown,
+            lease_seconds=self.settings.lease_seconds,
+            now=self.now,
+            monotonic=self.monotonic,
+        )
+        context = self._context(stop, watch=heartbeat.watch)
+        logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
+        try:
+            if has_passed(request.deadline, now=self.now()) and request.deadline is not None:
+                raise DeadlinePassedError(request.deadline)
+            with heartbeat:
+                result = self.pipeline.run(request, context)
+            progress = heartbeat.read_progress()
+            self.ledger.complete(lease, at=self.now(), result=result, progress=progress)
+            self.checkpoints.clear(request.transfer_id)
+            self.queue.delete(message)
+            logger.info("transfer completed", extra={"location": result.location, "bytes": result.plaintext_length})
+        except LeaseLostError as error:
+            self._let_go(request, message, error)
+        except ShutdownError as error:
+            logger.info("gives the transfer back", extra={"reason": str(error)})
+            self.ledger.release(lease, at=self.now(), error=None)
+            self.queue.keep_invisible(message, visibility_seconds=0)
+        except UnavailableError as error:
+            self._retry_later(lease, message, error)
+        except PqtransferError as error:
+            logger.error("transfer failed", extra={"code": error.code, "reason": str(error)})
+            self.pipeline.discard(request, context)
+            self.ledger.fail(lease, at=self.now(), failure=explain_failure(error))
+            self.queue.delete(message)
+
+    def _claim(self, request: TransferRequest) -> Lease:
+        at = self.now()
+        expires_at = at + timedelta(seconds=self.settings.lease_seconds)
+        return self.ledger.claim(request.transfer_id, owner=self.name, at=at, lease_expires_at=expires_at)
+
+    def _context(self, stop: StopSignal, *, watch: Callable[..., None] | None = None) -> JobContext:
+        context = JobContext(
+            checkpoints=self.checkpoints,
+            sealer=self.sealer,
+            monotonic=self.monotonic,
+            stop=stop,
+            buffer_budget_bytes=self.settings.buffer_budget_bytes,
+        )
+        return context if watch is None else JobContext(**{**vars(context), "watch": watch})
+
+    def _protect(self, *, hold: bool) -> None:
+        """Hold or drop scale-in protection. Without it a transfer may be moved to another worker, but none is lost."""
+        try:
+            if hold:
+                self.protection.hold()
+            else:
+                self.protection.drop()
+        except TaskProtectionError as error:
+            logger.warning("task protection failed", extra={"reason": str(error)})
+
+    def _let_go(self, request: TransferRequest, message: QueueMessage, error: LeaseLostError) -> None:
+        logger.info("lets the transfer go", extra={"reason": str(error)})
+        if error.state is TransferState.CANCELLED:
+            self.pipeline.discard(request, self._context(StopSignal()))
+            self.queue.delete(message)
+
+    def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError) -> None:
+        wait_seconds = int(backoff_seconds(message.receive_count))
+        logger.warning("will try again", extra={"code": error.code, "reason": str(error), "in_seconds": wait_seconds})
+        self.ledger.release(lease, at=self.now(), error=explain_failure(error))
+        self.queue.keep_invisible(message, visibility_seconds=wait_seconds)
+
+    def _give_up(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: PqtransferError) -> None:
+        logger.error("gives the transfer up", extra={"transfer_id": request.transfer_id, "reason": str(error)})
+        self.pipeline.discard(request, self._context(StopSignal()))
+        failure = explain_failure(error)
+        self.ledger.fail(lease, at=self.now(), failure=failure)
+        self.queue.reject(message, failure)
+
+
+def backoff_seconds(attempt: int) -> float:
+    """How long to wait after the given attempt (from 1): exponential with full jitter, at most 10 minutes."""
+    ceiling = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempt - 1))
+    return random.uniform(FIRST_RETRY_SECONDS / 2, ceiling)  # noqa: S311 - jitter needs no secrecy

@@ -1,0 +1,120 @@
+"""Start a worker: read the settings, connect to AWS, serve health, take transfers until SIGTERM.
+
+Run it with `python -m transfer_worker.main`. Exit code 0 after a clean stop, 2 when settings are missing.
+"""
+
+import os
+import signal
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from types import FrameType
+
+import boto3
+from aws_lambda_powertools import Logger
+
+from pqtransfer.aws.checkpoints import DynamoCheckpointStore, KmsDataKeySealer
+from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.folder import S3Connection, S3Folder
+from pqtransfer.aws.ledger import DynamoTransferLedger
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.task_protection import TaskProtection
+from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.environment import load_settings
+from pqtransfer.errors import PqtransferError
+from transfer_worker.health import Health, HealthServer
+from transfer_worker.loop import Worker
+from transfer_worker.pipeline import TransferPipeline
+from transfer_worker.settings import WorkerSettings
+from transfer_worker.shutdown import Shutdown
+
+logger = Logger(service="transfer-worker")
+
+
+@dataclass(frozen=True)
+class S3Storage:
+    """The data bucket with its own endpoint and credentials, and the buckets of sites."""
+
+    data_bucket: str
+    data: S3Connection
+    sites: S3Connection
+
+    def container(self, prefix: str) -> S3Folder:
+        return S3Folder(self.data, bucket=self.data_bucket, prefix=prefix)
+
+    def site(self, bucket: str) -> S3Folder:
+        return S3Folder(self.sites, bucket=bucket)
+
+
+def build_worker(settings: WorkerSettings, session: boto3.Session, *, name: str, shutdown: Shutdown) -> Worker:
+    """A worker on AWS, acting with the session's credentials."""
+    dynamodb = session.resource("dynamodb", config=client_config())
+    config = client_config()
+    sites = S3Connection.open(session)
+    data = sites
+    if settings.data_endpoint_url or settings.data_profile:
+        data_session = make_session(profile=settings.data_profile, region=session.region_name)
+        data = S3Connection.open(data_session, endpoint_url=settings.data_endpoint_url)
+    pipeline = TransferPipeline(
+        storage=S3Storage(settings.data_bucket, data, sites),
+        registry=DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table),
+        key_reader=RoleKeyReader(session.client("sts", config=config)),
+        minimum_suite_id=settings.minimum_suite,
+        worker_name=name,
+        now=read_clock,
+    )
+    return Worker(
+        name=name,
+        settings=settings,
+        queue=TransferQueue(
+            session.client("sqs", config=config),
+            queue_url=settings.queue_url,
+            dead_letter_queue_url=settings.dead_letter_queue_url,
+        ),
+        ledger=DynamoTransferLedger(dynamodb.Table(settings.transfers_table)),
+        checkpoints=DynamoCheckpointStore(dynamodb.Table(settings.checkpoints_table)),
+        sealer=KmsDataKeySealer(session.client("kms", config=config), key_id=settings.checkpoint_key_arn),
+        pipeline=pipeline,
+        protection=TaskProtection(os.environ.get("ECS_AGENT_URI")),
+        shutdown=shutdown,
+        health=Health(worker_name=name, monotonic=time.monotonic),
+        now=read_clock,
+        monotonic=time.monotonic,
+    )
+
+
+def read_clock() -> datetime:
+    """The time now, in UTC."""
+    return datetime.now(UTC)
+
+
+def main() -> int:
+    """Run one worker until it is told to stop."""
+    try:
+        settings = load_settings(WorkerSettings)
+        shutdown = Shutdown(stop_timeout_seconds=settings.stop_timeout_seconds, monotonic=time.monotonic)
+        name = f"{socket.gethostname()}-{os.getpid()}"
+        worker = build_worker(settings, make_session(), name=name, shutdown=shutdown)
+    except PqtransferError as error:
+        logger.error("the worker cannot start", extra={"code": error.code, "reason": str(error)})
+        print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the operator at the terminal reads it there
+        return error.exit_code
+
+    def stop(_signal_number: int, _frame: FrameType | None) -> None:
+        worker.health.draining()
+        shutdown.request()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    with HealthServer(worker.health, host=settings.health_host, port=settings.health_port) as server:
+        logger.info("the worker is up", extra={"worker": name, "health_port": server.port})
+        worker.run()
+    logger.info("the worker has stopped", extra={"worker": name})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
