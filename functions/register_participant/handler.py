@@ -12,12 +12,12 @@ and Decrypt.
 
 from datetime import UTC, datetime
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.register_participant.registration import Registrar
 from functions.register_participant.settings import RegisterParticipantSettings
+from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.roles import IamParticipantRoles
 from pqtransfer.aws.vault import SecretsManagerVault
@@ -45,10 +45,11 @@ def handler(event: JsonObject, _context: LambdaContext) -> JsonObject:
 
 def connect_registrar(settings: RegisterParticipantSettings) -> Registrar:
     """The registrar of this environment, on AWS."""
+    session, config = make_session(), client_config()
     return Registrar(
-        registry=DynamoKeyRegistry(boto3.client("dynamodb"), table_name=settings.participants_table),
+        registry=DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table),
         roles=IamParticipantRoles(
-            boto3.client("iam"),
+            session.client("iam", config=config),
             environment=settings.environment,
             role_prefix=settings.participant_role_prefix,
             worker_role_arn=settings.task_role_arn,
@@ -56,7 +57,7 @@ def connect_registrar(settings: RegisterParticipantSettings) -> Registrar:
             secrets_key_arn=settings.secrets_key_arn,
         ),
         vault=SecretsManagerVault(
-            boto3.client("secretsmanager"),
+            session.client("secretsmanager", config=config),
             environment=settings.environment,
             encryption_key_arn=settings.secrets_key_arn,
         ),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
+from pqtransfer.aws.clients import client_config
 from pqtransfer.aws.failures import translated
 from pqtransfer.aws.roles import secret_prefix
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
@@ -114,13 +115,13 @@ class RoleKeyReader:
         return private_key
 
     def _connect_in_region(self, credentials: "CredentialsTypeDef") -> "SecretsManagerClient":
-        return boto3.client(
-            "secretsmanager",
+        session = boto3.Session(
             region_name=self._sts.meta.region_name,
             aws_access_key_id=credentials["AccessKeyId"],
             aws_secret_access_key=credentials["SecretAccessKey"],
             aws_session_token=credentials["SessionToken"],
         )
+        return session.client("secretsmanager", config=client_config())
 
 
 def _only_readable_by(role_arn: str) -> dict[str, Any]:

@@ -1,0 +1,224 @@
+"""The function from its event to its answer, on AWS in memory: also when it is killed at any call to AWS."""
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import boto3
+import botocore.client
+import pytest
+
+from functions.register_participant import handler as function
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.crypto.identity import PublicIdentity, generate_identity
+from pqtransfer.crypto.keypairs import PrivateKey
+from pqtransfer.keys.lifecycle import KeyState
+from pqtransfer.keys.participant import RegisteredParticipant
+
+ACCOUNT = "123456789012"
+TABLE = "participants"
+SITE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/site-m"
+MANAGED = {"name": "site-m", "kind": "managed", "principals": [SITE_ROLE]}
+ROLE_NAME = "pqtransfer-dev-participant-site-m"
+WRITES = frozenset(
+    {
+        "TransactWriteItems",
+        "CreateRole",
+        "UpdateAssumeRolePolicy",
+        "PutRolePolicy",
+        "CreateSecret",
+        "PutResourcePolicy",
+        "PutSecretValue",
+        "DeleteSecret",
+    }
+)
+
+
+class Context:
+    """What the Lambda runtime says about an invocation."""
+
+    function_name = "register_participant"
+    memory_limit_in_mb = 256
+    invoked_function_arn = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:register_participant"
+    aws_request_id = "00000000-0000-0000-0000-000000000000"
+
+
+class KilledError(BaseException):
+    """The process is killed: no handler of errors sees it."""
+
+
+@pytest.fixture
+def environment(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function's variables, and the table they name."""
+    for name, value in {
+        "ENVIRONMENT": "dev",
+        "PARTICIPANTS_TABLE": TABLE,
+        "PARTICIPANT_ROLE_PREFIX": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer/dev/participants/{ROLE_NAME[:-6]}",
+        "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker",
+        "PERMISSIONS_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/pqtransfer-dev-participant-boundary",
+    }.items():
+        monkeypatch.setenv(f"PQTRANSFER_{name}", value)
+
+
+def invoke(event: Any) -> dict[str, Any]:
+    """Call the function as the Lambda runtime does: JSON in, JSON out."""
+    answer = function.handler(json.loads(json.dumps(event)), Context())  # type: ignore[arg-type]
+    result: dict[str, Any] = json.loads(json.dumps(answer))
+    return result
+
+
+@contextmanager
+def killed_at(monkeypatch: pytest.MonkeyPatch, *, write: int, after_effect: bool) -> Iterator[list[str]]:
+    """Kill the process at the n-th call that writes to AWS; yields the names of the calls."""
+    calls: list[str] = []
+    call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
+
+    def make_api_call(self: Any, operation: str, parameters: Any) -> Any:
+        dies = False
+        if operation in WRITES:
+            calls.append(operation)
+            dies = len(calls) == write
+        if dies and not after_effect:
+            raise KilledError
+        try:
+            return call(self, operation, parameters)
+        finally:
+            if dies:
+                raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
+        yield calls
+
+
+def require_whole(dynamodb: Any) -> RegisteredParticipant:
+    """One ready participant, one role, two secrets that its role reads, and nothing besides."""
+    [registered] = DynamoKeyRegistry(dynamodb, table_name=TABLE).list_all()
+    active = [key for key in registered.keys if key.state is KeyState.ACTIVE]
+    assert len(active) == 2
+    roles = boto3.client("iam").list_roles()["Roles"]
+    assert [role["RoleName"] for role in roles] == [ROLE_NAME]
+    secrets = boto3.client("secretsmanager")
+    assert {secret["Name"] for secret in secrets.list_secrets()["SecretList"]} == {key.secret_id for key in active}
+    for key in active:
+        assert key.secret_id is not None
+        assert roles[0]["Arn"] in secrets.get_resource_policy(SecretId=key.secret_id)["ResourcePolicy"]
+        role_arn = registered.participant.role_arn
+        assert role_arn == roles[0]["Arn"]
+        RoleKeyReader(boto3.client("sts")).read(key, role_arn=role_arn, session_name="test")
+    return registered
+
+
+@pytest.mark.requirement("D4.5")
+def test_a_managed_participant(environment: None, dynamodb: Any) -> None:
+    """The answer holds the public identity; the private keys are in the secrets alone."""
+    answer = invoke(MANAGED)
+    identity = PublicIdentity.model_validate(answer["identity"])
+    identity.require_valid()
+    assert require_whole(dynamodb) == RegisteredParticipant.model_validate(answer["registered"])
+
+
+def test_the_order_of_the_steps(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """First what a crash must be known by, last what makes it usable."""
+    with killed_at(monkeypatch, write=0, after_effect=False) as calls:
+        invoke(MANAGED)
+    secret = ["CreateSecret", "PutResourcePolicy", "PutSecretValue"]
+    assert calls == ["TransactWriteItems", "CreateRole", "PutRolePolicy", *secret, *secret, "TransactWriteItems"]
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("write", range(1, 11))
+def test_killed_at_any_write(
+    environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, write: int, after_effect: bool
+) -> None:
+    """Whatever call to AWS it dies at, before or after its effect: the same call again makes it whole."""
+    with killed_at(monkeypatch, write=write, after_effect=after_effect), pytest.raises(KilledError):
+        invoke(MANAGED)
+    assert "error" not in invoke(MANAGED)
+    require_whole(dynamodb)
+
+
+@pytest.mark.parametrize("second_write", range(1, 14))
+def test_killed_twice(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, second_write: int) -> None:
+    """Killed between the two secrets, then again at any write of the repair: the third call makes it whole."""
+    with killed_at(monkeypatch, write=6, after_effect=True), pytest.raises(KilledError):
+        invoke(MANAGED)
+    with killed_at(monkeypatch, write=second_write, after_effect=True), pytest.raises(KilledError):
+        invoke(MANAGED)
+    assert "error" not in invoke(MANAGED)
+    require_whole(dynamodb)
+
+
+@pytest.mark.requirement("D4.5")
+def test_no_secret_is_logged_or_answered(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither an answer nor a line of the function's log holds a seed."""
+    made: list[PrivateKey] = []
+    generate = generate_identity
+
+    def remember(participant: str, *, suite_id: str) -> Any:
+        identity = generate(participant, suite_id=suite_id)
+        made.extend([identity.kem, identity.signing])
+        return identity
+
+    monkeypatch.setattr("functions.register_participant.registration.generate_identity", remember)
+    written = io.StringIO()
+    listening = logging.StreamHandler(written)
+    logger = logging.getLogger("register_participant")
+    logger.addHandler(listening)
+    try:
+        answers = json.dumps([invoke(MANAGED), invoke(MANAGED), invoke({**MANAGED, "suite": "PQT-2"})])
+    finally:
+        logger.removeHandler(listening)
+    assert "participant registered" in written.getvalue()
+    assert made
+    for key in made:
+        seed = json.loads(key.to_json().reveal())["seed"]
+        for text in (answers, written.getvalue()):
+            assert seed not in text
+
+
+def test_an_external_participant(environment: None, dynamodb: Any) -> None:
+    """Registered with the keys it proved; no role, no secret. Its own name is enough to repeat it."""
+    identity = generate_identity("site-x", suite_id="PQT-1").to_public()
+    event = {"name": "site-x", "kind": "external", "identity": identity.to_json().decode()}
+    assert invoke(event) == invoke(event)
+    assert PublicIdentity.model_validate(invoke(event)["identity"]).kem == identity.kem
+    assert boto3.client("iam").list_roles()["Roles"] == []
+    assert boto3.client("secretsmanager").list_secrets()["SecretList"] == []
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "exit_code"),
+    [
+        ({}, "MalformedRegistration", 2),
+        ("text", "MalformedRegistration", 2),
+        ({"name": "Site A", "kind": "managed"}, "MalformedRegistration", 2),
+        ({"name": "site-a", "kind": "managed", "suite": "PQT-0"}, "UnknownSuite", 2),
+        ({"name": "site-a", "kind": "external", "identity": "{}"}, "MalformedDocument", 3),
+        ({"name": "a" * 40, "kind": "managed"}, "ManagedNameTooLong", 2),
+    ],
+)
+def test_a_refusal_is_an_answer(environment: None, event: Any, code: str, exit_code: int) -> None:
+    """What the caller can mend comes back as a code and a message, not as a crash of the function."""
+    error = invoke(event)["error"]
+    assert (error["code"], error["exit_code"]) == (code, exit_code)
+    assert error["message"]
+
+
+def test_a_table_that_is_not_there_is_an_answer_too(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure of AWS is told by its kind."""
+    monkeypatch.setenv("PQTRANSFER_PARTICIPANTS_TABLE", "elsewhere")
+    assert invoke(MANAGED)["error"]["code"] == "CloudNotFound"
+
+
+@pytest.mark.requirement("D5.5")
+def test_a_missing_variable_is_named(environment: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which one, what it is for, how to set it."""
+    monkeypatch.delenv("PQTRANSFER_TASK_ROLE_ARN")
+    message = invoke(MANAGED)["error"]["message"]
+    assert "PQTRANSFER_TASK_ROLE_ARN" in message
+    assert "export PQTRANSFER_TASK_ROLE_ARN=" in message
