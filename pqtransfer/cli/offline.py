@@ -1,0 +1,321 @@
+"""The commands that need no cloud: keygen, encrypt, decrypt, inspect, verify, rewrap.
+
+The SDK is imported inside the commands, so that `pqtransfer --help` answers at once.
+"""
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pqtransfer.cli.output import JsonOption, print_result, print_warning, show_progress
+from pqtransfer.errors import InputError
+
+if TYPE_CHECKING:
+    from pqtransfer.crypto.identity import PublicIdentity
+    from pqtransfer.sdk.offline import OpenContainer
+
+app = typer.Typer()
+
+_RANGE = re.compile(r"(\d{0,18}):(\d{0,18})")
+
+
+class UsageError(InputError):
+    """An option's value cannot be used."""
+
+
+ContainerArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The container directory.")]
+RecipientOption = Annotated[
+    list[Path],
+    typer.Option("--to", metavar="PUB", help="A recipient's public-keys.json, or its directory. Repeat for more."),
+]
+SenderOption = Annotated[
+    Path | None,
+    typer.Option("--sender", metavar="PUB", help="The sender's public-keys.json: accept only what this sender signed."),
+]
+MinimumSuiteOption = Annotated[
+    str, typer.Option("--minimum-suite", metavar="SUITE", help="Refuse containers of a weaker suite.")
+]
+NotToSelfOption = Annotated[bool, typer.Option("--not-to-self", help="Do not make yourself a recipient.")]
+
+
+@app.command(
+    epilog="Example: pqtransfer keygen --out keys/hospital-a, then give keys/hospital-a/public-keys.json to others."
+)
+def keygen(
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The key directory to make.")],
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="The participant's name; the directory's name if left out.")
+    ] = None,
+    suite: Annotated[str, typer.Option(metavar="SUITE", help="PQT-1, or PQT-2 for CNSA 2.0 strength.")] = "PQT-1",
+    as_json: JsonOption = False,
+) -> None:
+    """Make a participant's keys: public-keys.json to give away, private-keys.json to keep."""
+    from pqtransfer.crypto.identity import PARTICIPANT_NAME
+    from pqtransfer.sdk import generate_identity, save_identity
+
+    participant = name or out.resolve().name
+    if name is None and not PARTICIPANT_NAME.fullmatch(participant):
+        raise UsageError(f"{participant!r} cannot serve as the participant's name; choose one with --name")
+    public = save_identity(generate_identity(participant, suite_id=suite), out)
+    print_result(
+        {
+            "participant": public.participant,
+            "suite": public.suite_id,
+            "public_keys": str(out / "public-keys.json"),
+            "private_keys": str(out / "private-keys.json"),
+            "signing_key": public.signing.key_id,
+            "kem_key": public.kem.key_id,
+        },
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog="Example: pqtransfer encrypt model.safetensors --sender keys/hospital-a "
+    "--to hospital-b/public-keys.json --to hospital-c/public-keys.json --out container"
+)
+def encrypt(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The model.")],
+    sender: Annotated[Path, typer.Option(metavar="DIR", help="Your key directory.")],
+    to: RecipientOption,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="The container directory to make.")],
+    suite: Annotated[
+        str | None, typer.Option(metavar="SUITE", help="The suite; that of your keys if left out.")
+    ] = None,
+    metadata: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Signed, but readable by everybody. Repeat for more."),
+    ] = None,
+    hash_plaintext: Annotated[
+        bool, typer.Option("--hash-plaintext", help="Also sign the SHA-256 of the whole model (slower).")
+    ] = False,
+    not_to_self: NotToSelfOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Encrypt a model to its recipients, and to yourself. The container appears when it is whole."""
+    from pqtransfer.sdk import encrypt_file, load_private_identity, load_public_identity
+
+    pairs = _parse_metadata(metadata or [])
+    identity = load_private_identity(sender)
+    recipients = [load_public_identity(path) for path in to]
+    with show_progress("encrypting", quiet=as_json) as display:
+        made = encrypt_file(
+            file,
+            sender=identity,
+            recipients=recipients,
+            out=out,
+            suite_id=suite,
+            metadata=pairs,
+            hash_plaintext=hash_plaintext,
+            to_self=not not_to_self,
+            watch=display.watch,
+        )
+    body = made.manifest.body
+    print_result(
+        {
+            "container": str(out),
+            "transfer_id": body.transfer_id,
+            "sender": body.sender,
+            "suite": body.suite,
+            "recipients": [recipient.participant for recipient in recipients],
+            "plaintext_bytes": body.plaintext_length,
+            "ciphertext_bytes": body.ciphertext_length,
+            "plaintext_sha256": body.plaintext_sha256.hex() if body.plaintext_sha256 else None,
+        },
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog="Examples: pqtransfer decrypt container --key keys/hospital-b --sender hospital-a/public-keys.json "
+    "--out model.safetensors.  The first kilobyte to stdout: pqtransfer decrypt container --key keys/hospital-b "
+    "--range 0:1024 --out -"
+)
+def decrypt(
+    container: ContainerArgument,
+    key: Annotated[Path, typer.Option(metavar="DIR", help="Your key directory.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The file to make; - is stdout, with --range.")],
+    sender: SenderOption = None,
+    byte_range: Annotated[
+        str | None,
+        typer.Option("--range", metavar="START:END", help="Only these bytes; either side may be left out."),
+    ] = None,
+    minimum_suite: MinimumSuiteOption = "PQT-1",
+    as_json: JsonOption = False,
+) -> None:
+    """Decrypt a container. The file appears when all of it was verified."""
+    from pqtransfer.sdk import decrypt_directory, load_private_identity
+    from pqtransfer.sdk.ranges import decrypt_range
+
+    to_stdout = str(out) == "-"
+    if to_stdout and (byte_range is None or as_json):
+        raise UsageError("--out - goes with --range and without --json: a whole model is verified before it is shown")
+    start, end = _parse_range(byte_range)
+    identity, known_sender = load_private_identity(key), _load_sender(sender)
+    if byte_range is not None:
+        opened, length = decrypt_range(
+            container,
+            key=identity,
+            start=start or 0,
+            end=end,
+            out=sys.stdout.buffer if to_stdout else out,
+            sender=known_sender,
+            minimum_suite_id=minimum_suite,
+        )
+    else:
+        with show_progress("decrypting", quiet=as_json) as display:
+            opened = decrypt_directory(
+                container,
+                key=identity,
+                out=out,
+                sender=known_sender,
+                minimum_suite_id=minimum_suite,
+                watch=display.watch,
+            )
+        length = opened.manifest.body.plaintext_length
+    _warn_of_strangers(opened)
+    if not to_stdout:
+        print_result(
+            {
+                "file": str(out),
+                "bytes": length,
+                "transfer_id": opened.manifest.body.transfer_id,
+                "sender": opened.manifest.body.sender,
+                "sender_verified": opened.sender_verified,
+            },
+            as_json=as_json,
+        )
+
+
+@app.command(epilog="Example: pqtransfer inspect container --json")
+def inspect(container: ContainerArgument, as_json: JsonOption = False) -> None:
+    """Show what a container says of itself. Needs no key; signatures hold by the keys that the container carries."""
+    from pqtransfer.sdk import inspect_directory
+
+    print_result(_describe(inspect_directory(container)), as_json=as_json)
+
+
+@app.command(epilog="Example: pqtransfer verify container --sender hospital-a/public-keys.json")
+def verify(
+    container: ContainerArgument,
+    sender: Annotated[Path, typer.Option(metavar="PUB", help="The sender's public-keys.json, or its directory.")],
+    minimum_suite: MinimumSuiteOption = "PQT-1",
+    as_json: JsonOption = False,
+) -> None:
+    """Check signatures, lengths and every part's digest. Needs no secret key."""
+    from pqtransfer.sdk import load_public_identity, verify_directory
+
+    known_sender = load_public_identity(sender)
+    with show_progress("verifying", quiet=as_json) as display:
+        opened = verify_directory(container, sender=known_sender, minimum_suite_id=minimum_suite, watch=display.watch)
+    body = opened.manifest.body
+    print_result(
+        {
+            "verified": True,
+            "transfer_id": body.transfer_id,
+            "sender": body.sender,
+            "parts": len(body.part_sha256),
+            "ciphertext_bytes": body.ciphertext_length,
+            "wrapped_by": opened.envelope.body.signer,
+            "wrapped_by_sender": not opened.rewrapped,
+        },
+        as_json=as_json,
+    )
+
+
+@app.command(
+    epilog="Example: pqtransfer rewrap container --key keys/hospital-a --to hospital-d/public-keys.json.  "
+    "The list replaces the old one. It is no revocation: who could read the container before may have kept its key."
+)
+def rewrap(
+    container: ContainerArgument,
+    key: Annotated[Path, typer.Option(metavar="DIR", help="Your key directory; you must be a recipient.")],
+    to: RecipientOption,
+    sender: SenderOption = None,
+    not_to_self: NotToSelfOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Change who can decrypt: replaces the envelope, moves no byte of the payload."""
+    from pqtransfer.sdk import load_private_identity, load_public_identity, rewrap_directory
+
+    recipients = [load_public_identity(path) for path in to]
+    envelope = rewrap_directory(
+        container,
+        key=load_private_identity(key),
+        recipients=recipients,
+        sender=_load_sender(sender),
+        to_self=not not_to_self,
+    )
+    print_result(
+        {
+            "transfer_id": envelope.body.transfer_id,
+            "epoch": envelope.body.epoch,
+            "recipients": [recipient.participant for recipient in recipients],
+            "recipient_keys": list(envelope.recipient_key_ids),
+        },
+        as_json=as_json,
+    )
+
+
+def _describe(opened: "OpenContainer") -> dict[str, Any]:
+    body, envelope = opened.manifest.body, opened.envelope
+    return {
+        "transfer_id": body.transfer_id,
+        "format": body.format,
+        "suite": body.suite,
+        "sender": body.sender,
+        "sender_key": opened.manifest.signing_key.key_id,
+        "created_at": body.created_at,
+        "plaintext_bytes": body.plaintext_length,
+        "ciphertext_bytes": body.ciphertext_length,
+        "segment_bytes": body.segment_size,
+        "part_bytes": body.part_size,
+        "parts": len(body.part_sha256),
+        "composite_sha256": body.composite_sha256.hex(),
+        "plaintext_sha256": body.plaintext_sha256.hex() if body.plaintext_sha256 else None,
+        "object_version_id": body.object_version_id,
+        "metadata": body.metadata,
+        "envelope_epoch": envelope.body.epoch,
+        "wrapped_by": envelope.body.signer,
+        "wrapped_by_key": envelope.signing_key.key_id,
+        "recipient_keys": list(envelope.recipient_key_ids),
+    }
+
+
+def _load_sender(path: Path | None) -> "PublicIdentity | None":
+    from pqtransfer.sdk import load_public_identity
+
+    return None if path is None else load_public_identity(path)
+
+
+def _warn_of_strangers(opened: "OpenContainer") -> None:
+    if not opened.sender_verified:
+        print_warning(
+            f"the sender is not authenticated: the container names {opened.manifest.body.sender}, signing key "
+            f"{opened.manifest.signing_key.key_id}; compare that key with theirs, or give --sender"
+        )
+
+
+def _parse_metadata(pairs: list[str]) -> dict[str, str]:
+    metadata: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--metadata {pair!r} is not KEY=VALUE")
+        if name in metadata:
+            raise UsageError(f"--metadata names {name!r} twice")
+        metadata[name] = value
+    return metadata
+
+
+def _parse_range(text: str | None) -> tuple[int | None, int | None]:
+    if text is None:
+        return None, None
+    match = _RANGE.fullmatch(text)
+    if match is None:
+        raise UsageError(f"--range {text!r} is not START:END, for example 0:1024; END is not included")
+    start, end = match.groups()
+    return (int(start) if start else None), (int(end) if end else None)
