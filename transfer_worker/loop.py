@@ -24,9 +24,10 @@ from typing import Protocol
 from aws_lambda_powertools import Logger
 
 from pqtransfer.aws.queue import LONG_POLL_SECONDS, QueueMessage, TransferQueue
-from pqtransfer.aws.task_protection import TaskProtection, TaskProtectionError
+from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
+from pqtransfer.transfers.heartbeat import Heartbeat
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import (
     ClaimedElsewhereError,
@@ -42,7 +43,7 @@ from pqtransfer.transfers.ledger import (
 from pqtransfer.transfers.parts import StopSignal
 from pqtransfer.transfers.request import MalformedRequestError, TransferRequest, has_passed
 from transfer_worker.health import Health
-from transfer_worker.heartbeat import Heartbeat, ShutdownError
+from transfer_worker.hold import Hold, ShutdownError
 from transfer_worker.settings import WorkerSettings
 from transfer_worker.shutdown import Shutdown
 
@@ -74,20 +75,6 @@ class Pipeline(Protocol):
 
     def discard(self, request: TransferRequest, context: JobContext) -> None:
         """Drop what a request that will not be completed has uploaded."""
-
-
-@dataclass(frozen=True)
-class _Held:
-    queue: TransferQueue
-    message: QueueMessage
-    protection: TaskProtection
-    visibility_seconds: int
-
-    def keep_invisible(self) -> None:
-        self.queue.keep_invisible(self.message, visibility_seconds=self.visibility_seconds)
-
-    def protect_task(self) -> None:
-        self.protection.hold()
 
 
 @dataclass(frozen=True)
@@ -152,25 +139,32 @@ class Worker:
             return
         logger.append_keys(transfer_id=request.transfer_id, correlation_id=request.correlation_id)
         self.health.working_on(request.transfer_id)
-        self._protect(hold=True)
+        hold = Hold(
+            message,
+            queue=self.queue,
+            protection=self.protection,
+            shutdown=self.shutdown,
+            visibility_seconds=self.settings.lease_seconds,
+            monotonic=self.monotonic,
+        )
+        hold.protect()
         try:
-            self._work(request, lease, message)
+            self._work(request, lease, message, hold)
         finally:
-            self._protect(hold=False)
+            hold.unprotect()
             self.health.working_on(None)
             logger.remove_keys(["transfer_id", "correlation_id"])
 
-    def _work(self, request: TransferRequest, lease: Lease, message: QueueMessage) -> None:
+    def _work(self, request: TransferRequest, lease: Lease, message: QueueMessage, hold: Hold) -> None:
         stop = StopSignal()
         heartbeat = Heartbeat(
             lease,
             ledger=self.ledger,
-            held=_Held(self.queue, message, self.protection, self.settings.lease_seconds),
             stop=stop,
-            shutdown=self.shutdown,
             lease_seconds=self.settings.lease_seconds,
             now=self.now,
             monotonic=self.monotonic,
+            on_beat=hold.prolong,
         )
         context = self._context(stop, watch=heartbeat.watch)
         logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
@@ -212,16 +206,6 @@ class Worker:
             buffer_budget_bytes=self.settings.buffer_budget_bytes,
         )
         return context if watch is None else JobContext(**{**vars(context), "watch": watch})
-
-    def _protect(self, *, hold: bool) -> None:
-        """Hold or drop scale-in protection. Without it a transfer may be moved to another worker, but none is lost."""
-        try:
-            if hold:
-                self.protection.hold()
-            else:
-                self.protection.drop()
-        except TaskProtectionError as error:
-            logger.warning("task protection failed", extra={"reason": str(error)})
 
     def _let_go(self, request: TransferRequest, message: QueueMessage, error: LeaseLostError) -> None:
         logger.info("lets the transfer go", extra={"reason": str(error)})

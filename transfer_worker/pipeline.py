@@ -8,21 +8,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from pqtransfer.crypto.canonical_json import encode_base64
-from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
-from pqtransfer.crypto.manifest import Manifest, SignedManifest
+from pqtransfer.crypto.keypairs import PublicKey
+from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.crypto.suites import require_minimum_suite
-from pqtransfer.errors import AccessError
-from pqtransfer.keys.custody import KeyNotStoredError, PrivateKeyReader
-from pqtransfer.keys.participant import KeyVersion
-from pqtransfer.keys.registry import (
-    KeyRegistry,
-    find_active_key,
-    find_opening_key,
-    find_signing_key,
-    resolve_recipients,
+from pqtransfer.errors import AccessError, InputError
+from pqtransfer.keys.custody import PrivateKeyReader
+from pqtransfer.keys.holder import KeyHolder, ManagedKeyHolder
+from pqtransfer.keys.registry import KeyRegistry, find_signing_key, resolve_recipients
+from pqtransfer.transfers.container import (
+    describe_container,
+    open_data_key,
+    read_trusted_envelope,
+    read_trusted_manifest,
 )
-from pqtransfer.transfers.container import open_data_key, read_envelope, read_manifest
 from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, encrypt_model
 from pqtransfer.transfers.folder import Folder
@@ -38,6 +36,13 @@ class ContainerElsewhereError(AccessError):
 
     def __init__(self, location: str, data_bucket: str) -> None:
         super().__init__(f"{location} is not a container in the data bucket; name s3://{data_bucket}/transfers/ID/")
+
+
+class UploadNotForWorkersError(InputError):
+    """An upload was put on the queue: its plaintext is on the sender's machine, where no worker can read it."""
+
+    def __init__(self, transfer_id: str) -> None:
+        super().__init__(f"transfer {transfer_id} is an upload: run it where the file is, with `pqtransfer send FILE`")
 
 
 class Storage(Protocol):
@@ -76,6 +81,7 @@ class TransferPipeline:
             TransferKind.DECRYPT: self._decrypt,
             TransferKind.REWRAP: self._rewrap,
             TransferKind.VERIFY: self._verify,
+            TransferKind.UPLOAD: self._refuse_upload,
         }[request.kind]
         return run_kind(request, context)
 
@@ -95,8 +101,8 @@ class TransferPipeline:
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
-        signing_key = self._read_active_key(request.sender, KeyPurpose.SIGNING)
-        location = S3Location.parse(request.source)
+        signing_key = self._holder(request.sender).signing_key()
+        location = request.source_location
         source_folder = self.storage.site(location.bucket)
         made = encrypt_model(
             EncryptionOrder(
@@ -122,8 +128,8 @@ class TransferPipeline:
     def _decrypt(self, request: TransferRequest, context: JobContext) -> TransferResult:
         container = self._named_container(request)
         manifest = self._read_trusted_manifest(container)
-        stored = read_envelope(container)
-        keys = self._read_opening_keys(request.recipients[0], stored.envelope.recipient_key_ids)
+        stored = read_trusted_envelope(container, find_signing_key=self._find_signing_key)
+        keys = self._holder(request.recipients[0]).opening_keys(stored.envelope.recipient_key_ids)
         destination = S3Location.parse(request.destination or "")
         order = DecryptionOrder(
             job_id=request.transfer_id,
@@ -138,15 +144,16 @@ class TransferPipeline:
     def _rewrap(self, request: TransferRequest, _context: JobContext) -> TransferResult:
         container = self._named_container(request)
         manifest = self._read_trusted_manifest(container)
-        stored = read_envelope(container)
+        stored = read_trusted_envelope(container, find_signing_key=self._find_signing_key)
+        holder = self._holder(request.sender)
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
         order = RewrapOrder(
-            keys=self._read_opening_keys(request.sender, stored.envelope.recipient_key_ids),
+            keys=holder.opening_keys(stored.envelope.recipient_key_ids),
             recipients=tuple(recipients),
             signer=request.sender,
-            signing_key=self._read_active_key(request.sender, KeyPurpose.SIGNING),
+            signing_key=holder.signing_key(),
         )
         envelope = rewrap_envelope(order, manifest.body, container=container)
         return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
@@ -154,57 +161,29 @@ class TransferPipeline:
     def _verify(self, request: TransferRequest, context: JobContext) -> TransferResult:
         container = self._named_container(request)
         manifest = self._read_trusted_manifest(container)
-        envelope = read_envelope(container).envelope
-        signer_key_id = envelope.signing_key.key_id
-        envelope.require_signer(find_signing_key(envelope.body.signer, signer_key_id, registry=self.registry))
+        stored = read_trusted_envelope(container, find_signing_key=self._find_signing_key)
         verify_payload(manifest.body, container=container, context=context)
-        return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
+        return describe_container(manifest.body, location=container.locate(""), epoch=stored.envelope.body.epoch)
+
+    def _refuse_upload(self, request: TransferRequest, _context: JobContext) -> TransferResult:
+        raise UploadNotForWorkersError(request.transfer_id)
 
     def _own_container(self, request: TransferRequest) -> Folder:
         return self.storage.container(f"transfers/{request.transfer_id}/")
 
     def _named_container(self, request: TransferRequest) -> Folder:
-        location = S3Location.parse(request.source)
+        location = request.source_location
         if location.bucket != self.storage.data_bucket or not location.key.startswith("transfers/"):
-            raise ContainerElsewhereError(request.source, self.storage.data_bucket)
+            raise ContainerElsewhereError(str(location), self.storage.data_bucket)
         return self.storage.container(location.key)
 
+    def _find_signing_key(self, participant: str, key_id: str) -> PublicKey:
+        return find_signing_key(participant, key_id, registry=self.registry)
+
     def _read_trusted_manifest(self, container: Folder) -> SignedManifest:
-        """The manifest, signed by a key that the registry holds for its sender."""
-        manifest = read_manifest(container, signer=None)
-        require_minimum_suite(manifest.body.suite, minimum_suite_id=self.minimum_suite_id)
-        known = find_signing_key(manifest.body.sender, manifest.signing_key.key_id, registry=self.registry)
-        manifest.require_signer(known)
-        return manifest
+        return read_trusted_manifest(
+            container, find_signing_key=self._find_signing_key, minimum_suite_id=self.minimum_suite_id
+        )
 
-    def _read_active_key(self, participant: str, purpose: KeyPurpose) -> PrivateKey:
-        return self._read_key(find_active_key(participant, purpose, registry=self.registry))
-
-    def _read_opening_keys(self, participant: str, key_ids: tuple[str, ...]) -> list[PrivateKey]:
-        """The participant's KEM keys that the envelope is wrapped to (usually one; none gives NotARecipientError)."""
-        held = {key.key_id for key in self.registry.load(participant).keys}
-        return [
-            self._read_key(find_opening_key(participant, key_id, registry=self.registry))
-            for key_id in key_ids
-            if key_id in held
-        ]
-
-    def _read_key(self, key: KeyVersion) -> PrivateKey:
-        role_arn = self.registry.load(key.participant).participant.role_arn
-        if role_arn is None:
-            raise KeyNotStoredError(key)
-        return self.key_reader.read(key, role_arn=role_arn, session_name=self.worker_name[:64])
-
-
-def describe_container(manifest: Manifest, *, location: str, epoch: int) -> TransferResult:
-    """The result of a transfer, for the ledger: where it is, its lengths and digests."""
-    return TransferResult(
-        location=location,
-        plaintext_length=manifest.plaintext_length,
-        ciphertext_length=manifest.ciphertext_length,
-        composite_sha256=encode_base64(manifest.composite_sha256),
-        part_count=len(manifest.part_sha256),
-        plaintext_sha256=encode_base64(manifest.plaintext_sha256) if manifest.plaintext_sha256 else None,
-        object_version_id=manifest.object_version_id,
-        envelope_epoch=epoch,
-    )
+    def _holder(self, participant: str) -> KeyHolder:
+        return ManagedKeyHolder(participant, self.registry, self.key_reader, self.worker_name)

@@ -1,14 +1,17 @@
 """Read the documents of a container, and check that payload, manifest and envelope belong together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from pqtransfer.crypto.canonical_json import encode_base64
 from pqtransfer.crypto.envelope import ENVELOPE_LIMIT_BYTES, Envelope, open_envelope
 from pqtransfer.crypto.floe import FloeCipher
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import MANIFEST_LIMIT_BYTES, Manifest, SignedManifest
 from pqtransfer.crypto.payload import open_payload_cipher
 from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.crypto.suites import require_minimum_suite
 from pqtransfer.errors import InputError, IntegrityError
 from pqtransfer.transfers.folder import (
     ENVELOPE_NAME,
@@ -18,6 +21,10 @@ from pqtransfer.transfers.folder import (
     ObjectMissingError,
     StoredObject,
 )
+from pqtransfer.transfers.ledger import TransferResult
+
+FindSigningKey: TypeAlias = Callable[[str, str], PublicKey]
+"""Gives the signing key that a participant (first argument) is known to have under a key id (second)."""
 
 
 class NotAContainerError(InputError):
@@ -39,8 +46,8 @@ class StoredEnvelope:
     etag: str
 
 
-def read_manifest(container: Folder, *, signer: PublicKey | None) -> SignedManifest:
-    """Read `manifest.json` and check its form and signature; with `signer`, that this key signed it.
+def read_manifest(container: Folder) -> SignedManifest:
+    """Read `manifest.json` and check its form and its signature by the key it carries, whoever's that is.
 
     Raises:
         NotAContainerError: there is none.
@@ -50,10 +57,36 @@ def read_manifest(container: Folder, *, signer: PublicKey | None) -> SignedManif
         document = container.read_document(MANIFEST_NAME, limit_bytes=MANIFEST_LIMIT_BYTES)
     except ObjectMissingError:
         raise NotAContainerError(container.locate(""), MANIFEST_NAME) from None
-    manifest = SignedManifest.from_json(document.data)
-    if signer is not None:
-        manifest.require_signer(signer)
+    return SignedManifest.from_json(document.data)
+
+
+def read_trusted_manifest(
+    container: Folder, *, find_signing_key: FindSigningKey, minimum_suite_id: str
+) -> SignedManifest:
+    """Read `manifest.json` and check that a known key of its sender signed it, in a suite that is strong enough.
+
+    Raises:
+        NotAContainerError, MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
+        WeakSuiteError: its suite is under the minimum.
+        PqtransferError: what `find_signing_key` raises for a signer or key that is not known.
+    """
+    manifest = read_manifest(container)
+    require_minimum_suite(manifest.body.suite, minimum_suite_id=minimum_suite_id)
+    manifest.require_signer(find_signing_key(manifest.body.sender, manifest.signing_key.key_id))
     return manifest
+
+
+def read_trusted_envelope(container: Folder, *, find_signing_key: FindSigningKey) -> StoredEnvelope:
+    """Read `envelope.json` and check that a known key of its signer signed it.
+
+    Raises:
+        NotAContainerError, MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
+        PqtransferError: what `find_signing_key` raises for a signer or key that is not known.
+    """
+    stored = read_envelope(container)
+    signer = find_signing_key(stored.envelope.body.signer, stored.envelope.signing_key.key_id)
+    stored.envelope.require_signer(signer)
+    return stored
 
 
 def read_envelope(container: Folder) -> StoredEnvelope:
@@ -113,3 +146,17 @@ def open_data_key(manifest: Manifest, envelope: Envelope, keys: Sequence[Private
     data_key = open_envelope(envelope, manifest, keys)
     open_cipher(manifest, data_key)
     return data_key
+
+
+def describe_container(manifest: Manifest, *, location: str, epoch: int) -> TransferResult:
+    """The result of a transfer, for the ledger: where it is, its lengths and digests."""
+    return TransferResult(
+        location=location,
+        plaintext_length=manifest.plaintext_length,
+        ciphertext_length=manifest.ciphertext_length,
+        composite_sha256=encode_base64(manifest.composite_sha256),
+        part_count=len(manifest.part_sha256),
+        plaintext_sha256=encode_base64(manifest.plaintext_sha256) if manifest.plaintext_sha256 else None,
+        object_version_id=manifest.object_version_id,
+        envelope_epoch=epoch,
+    )

@@ -223,21 +223,14 @@ class _PayloadUpload:
             parts[index] = part
             meter.add(byte_range.length, parts=1, at=self._context.monotonic())
 
-        def process_or_abandon(index: int, buffer: bytearray) -> None:
-            try:
-                process(index, buffer)
-            except BaseException:
-                if ordered_hash is not None:
-                    ordered_hash.abandon()
-                raise
-
         every_index = range(self.geometry.part_count)
         run_parts(
             every_index if ordered_hash else [index for index in every_index if index not in done],
-            process_or_abandon,
+            process,
             parts_in_flight=self._context.parts_in_flight(self.geometry.part_size_bytes),
             buffer_size_bytes=min(self.geometry.part_size_bytes, self.geometry.ciphertext_length_bytes),
             stop=self._context.stop,
+            on_failure=ordered_hash.abandon if ordered_hash else _do_nothing,
         )
         if ordered_hash is None:
             return None
@@ -245,6 +238,10 @@ class _PayloadUpload:
         if self.order.expected_sha256 is not None and not hmac.compare_digest(digest, self.order.expected_sha256):
             raise SourceDigestError(self._source_folder.locate(self._source.name))
         return digest
+
+
+def _do_nothing() -> None:
+    """Nobody waits for a part."""
 
 
 def discard_upload(transfer_id: str, *, container: Folder, context: JobContext) -> None:

@@ -9,7 +9,7 @@ largest (1.2 TiB): never more than 256 MiB of buffers.
 
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 
 from pqtransfer.errors import PqtransferError
 
@@ -62,11 +62,13 @@ def run_parts(
     parts_in_flight: int,
     buffer_size_bytes: int,
     stop: StopSignal,
+    on_failure: Callable[[], None] = lambda: None,
 ) -> None:
     """Call `process(index, buffer)` for every index, in order of start, `parts_in_flight` at a time.
 
     Each thread owns one buffer of `buffer_size_bytes` for the whole run. When one call raises, no further part is
-    started, those in flight are waited for, and the first error is raised.
+    started, those in flight are waited for, and the first error is raised; so too when the caller is interrupted.
+    `on_failure` is called after each failure is noted: it lets go of threads that wait for a part that will not come.
 
     Raises:
         PqtransferError: the reason of the stop signal, when that came first.
@@ -79,19 +81,27 @@ def run_parts(
         with lock:
             return None if failures or stop.is_set else next(remaining, None)
 
+    def note(failure: BaseException) -> None:
+        with lock:
+            failures.append(failure)
+        on_failure()
+
     def work() -> None:
-        buffer = bytearray(buffer_size_bytes)
         try:
+            buffer = bytearray(buffer_size_bytes)
             while (index := take()) is not None:
                 process(index, buffer)
         except BaseException as failure:
-            with lock:
-                failures.append(failure)
+            note(failure)
             raise
 
     with ThreadPoolExecutor(max_workers=parts_in_flight, thread_name_prefix="part") as pool:
-        for _ in range(parts_in_flight):
-            pool.submit(work)
+        threads = [pool.submit(work) for _ in range(parts_in_flight)]
+        try:
+            wait(threads)
+        except BaseException as interrupt:  # Ctrl-C reaches the caller's thread only
+            note(interrupt)
+            raise
     if failures:
         raise failures[0]
     stop.raise_if_set()

@@ -6,6 +6,7 @@
 | decrypt | a container `s3://.../ID/`      | the S3 object to make | the one managed recipient that reads   |
 | rewrap  | a container                     | -                    | who may read it from now on            |
 | verify  | a container                     | -                    | -                                      |
+| upload  | - (on the sender's machine)     | -                    | who may read it; never taken by a worker |
 """
 
 import re
@@ -49,6 +50,7 @@ class TransferKind(StrEnum):
     DECRYPT = "decrypt"
     REWRAP = "rewrap"
     VERIFY = "verify"
+    UPLOAD = "upload"
 
 
 class S3Location(BaseModel):
@@ -97,7 +99,7 @@ class TransferRequest(BaseModel):
     format: Literal["pqtransfer-request/1"] = "pqtransfer-request/1"
     transfer_id: TransferId
     kind: TransferKind
-    source: S3Uri
+    source: S3Uri | None = None
     destination: S3Uri | None = None
     sender: ParticipantName
     recipients: tuple[ParticipantName, ...] = Field(default=(), max_length=MAXIMUM_RECIPIENTS)
@@ -113,15 +115,26 @@ class TransferRequest(BaseModel):
     def _check_kind(self) -> Self:
         if len(set(self.recipients)) != len(self.recipients):
             raise ValueError("a recipient is named twice")
-        if self.kind in (TransferKind.ENCRYPT, TransferKind.REWRAP) and not self.recipients:
+        if (self.source is None) is not (self.kind is TransferKind.UPLOAD):
+            raise ValueError("every kind but upload needs a source; upload has none")
+        if self.kind in (TransferKind.ENCRYPT, TransferKind.REWRAP, TransferKind.UPLOAD) and not self.recipients:
             raise ValueError(f"{self.kind} needs at least one recipient")
         if self.kind is TransferKind.DECRYPT and (self.destination is None or len(self.recipients) != 1):
             raise ValueError("decrypt needs a destination and exactly one recipient")
         if self.kind is not TransferKind.DECRYPT and self.destination is not None:
             raise ValueError(f"{self.kind} takes no destination: containers stand in the data bucket")
-        if self.kind is not TransferKind.ENCRYPT and not self.source.endswith("/"):
+        if self.kind is not TransferKind.ENCRYPT and self.source is not None and not self.source.endswith("/"):
             raise ValueError(f"{self.kind} takes a container, s3://BUCKET/transfers/ID/ with a slash at its end")
         return self
+
+    @property
+    def source_location(self) -> S3Location:
+        """The source.
+
+        Raises:
+            InvalidLocationError: the request is an upload, which has none.
+        """
+        return S3Location.parse(self.source or "")
 
     def to_json(self) -> str:
         return self.model_dump_json(exclude_none=True)

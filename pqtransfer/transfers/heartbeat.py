@@ -1,0 +1,96 @@
+"""The heartbeat of a running transfer: renews the lease, with progress, once a second in a thread of its own.
+
+It stops the job when the lease is lost, or could not be renewed until it expired. A stopped job raises the reason; all
+that is done is in the checkpoint.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from types import TracebackType
+from typing import Self
+
+from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.transfers.ledger import Lease, Progress, TransferLedger
+from pqtransfer.transfers.parts import StopSignal
+from pqtransfer.transfers.progress import ProgressMeter
+
+BEAT_SECONDS = 1.0
+
+logger = logging.getLogger(__name__)
+
+
+class LeaseExpiredError(UnavailableError):
+    """The lease could not be renewed until it expired."""
+
+    def __init__(self, cause: PqtransferError) -> None:
+        super().__init__(f"the lease expired because it could not be renewed: {cause}")
+
+
+def _do_nothing(_progress: Progress) -> None:
+    """Nothing else happens at a beat."""
+
+
+class Heartbeat:
+    """Beats from `with` to the end of the block. `on_beat` is what else the owner does at each beat; it may raise."""
+
+    def __init__(
+        self,
+        lease: Lease,
+        *,
+        ledger: TransferLedger,
+        stop: StopSignal,
+        lease_seconds: int,
+        now: Callable[[], datetime],
+        monotonic: Callable[[], float],
+        on_beat: Callable[[Progress], None] = _do_nothing,
+    ) -> None:
+        self._lease = lease
+        self._ledger = ledger
+        self._stop = stop
+        self._lease_time = timedelta(seconds=lease_seconds)
+        self._now = now
+        self._monotonic = monotonic
+        self._on_beat = on_beat
+        self._meter: ProgressMeter | None = None
+        self._expires_at = now() + self._lease_time
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def watch(self, meter: ProgressMeter) -> None:
+        """Take progress from this meter from now on."""
+        self._meter = meter
+
+    def read_progress(self) -> Progress:
+        """Progress as it is now."""
+        return Progress() if self._meter is None else self._meter.read(at=self._monotonic())
+
+    def beat(self) -> None:
+        """One beat. A failure to reach the ledger is borne until the lease expires; any other ends the job."""
+        progress = self.read_progress()
+        try:
+            expires_at = self._now() + self._lease_time
+            self._ledger.renew(self._lease, at=self._now(), lease_expires_at=expires_at, progress=progress)
+            self._expires_at = expires_at
+            self._on_beat(progress)
+        except UnavailableError as error:
+            logger.warning("a heartbeat failed: %s", error)
+            if self._now() >= self._expires_at:
+                self._stop.stop(LeaseExpiredError(error))
+        except PqtransferError as error:
+            self._stop.stop(error)
+
+    def _run(self) -> None:
+        while not self._ended.wait(BEAT_SECONDS) and not self._stop.is_set:
+            self.beat()
