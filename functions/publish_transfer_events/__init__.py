@@ -1,0 +1,1 @@
+"""Tells the event bus what happens to transfers."""

@@ -1,0 +1,11 @@
+"""What `publish_transfer_events` must be told. The infrastructure reads the names from here."""
+
+from pydantic import Field
+
+from pqtransfer.environment import EnvironmentSettings
+
+
+class Settings(EnvironmentSettings):
+    """Each field is the variable `PQTRANSFER_<FIELD>`."""
+
+    event_bus: str = Field(description="the EventBridge bus that learns of each change", examples=["pqtransfer-dev"])

@@ -1,0 +1,245 @@
+"""Who may do what: the one place where permissions are written. Every statement names its actions and resources.
+
+The names of the functions read as sentences: `write_transfers(storage)`. Wildcards stand only where AWS knows no
+resource, or where a resource is made later (a participant's role, an object).
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from constructs import IConstruct
+
+from infra.names import Names
+from infra.validation import acknowledge
+
+TRANSFERS_PREFIX = "transfers/"
+PURPOSE_KEY = "pqtransfer:purpose"
+TRANSFER_KEY = "pqtransfer:transfer_id"
+
+
+@dataclass(frozen=True)
+class DataStores:
+    """What permissions are about: the storage of one environment."""
+
+    bucket_name: str
+    transfers: dynamodb.ITable
+    checkpoints: dynamodb.ITable
+    participants: dynamodb.ITable
+    data_key: kms.IKey
+    checkpoint_key: kms.IKey
+    secrets_key: kms.IKey
+
+
+def read_models(stores: DataStores) -> iam.PolicyStatement:
+    """Read containers in the data bucket."""
+    return iam.PolicyStatement(
+        sid="ReadModels",
+        actions=["s3:GetObject", "s3:GetObjectVersion"],
+        resources=[f"arn:aws:s3:::{stores.bucket_name}/{TRANSFERS_PREFIX}*"],
+    )
+
+
+def write_models(stores: DataStores) -> iam.PolicyStatement:
+    """Write containers in the data bucket, and finish or give up an upload. Never delete."""
+    return iam.PolicyStatement(
+        sid="WriteModels",
+        actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+        resources=[f"arn:aws:s3:::{stores.bucket_name}/{TRANSFERS_PREFIX}*"],
+    )
+
+
+def read_source_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatement]:
+    """Read models in the sites' own buckets; listing makes a missing object tell itself from a denied one."""
+    if not buckets:
+        return []
+    return [
+        iam.PolicyStatement(
+            sid="ReadSources",
+            actions=["s3:GetObject", "s3:GetObjectVersion"],
+            resources=[f"arn:aws:s3:::{bucket}/*" for bucket in buckets],
+        ),
+        iam.PolicyStatement(
+            sid="FindSources", actions=["s3:ListBucket"], resources=[f"arn:aws:s3:::{bucket}" for bucket in buckets]
+        ),
+    ]
+
+
+def write_destination_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatement]:
+    """Write decrypted models to the sites' own buckets."""
+    if not buckets:
+        return []
+    return [
+        iam.PolicyStatement(
+            sid="WriteDestinations",
+            actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            resources=[f"arn:aws:s3:::{bucket}/*" for bucket in buckets],
+        )
+    ]
+
+
+def read_table(
+    sid: str, table: dynamodb.ITable, *, indexes: Sequence[str] = (), actions: Sequence[str] = ("GetItem", "Query")
+) -> iam.PolicyStatement:
+    """Read rows of a table and of the named indexes, never a whole table."""
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=[f"dynamodb:{action}" for action in actions],
+        resources=[table.table_arn, *(f"{table.table_arn}/index/{index}" for index in indexes)],
+    )
+
+
+def write_table(sid: str, table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
+    """Write rows by exactly these actions (`PutItem`)."""
+    return iam.PolicyStatement(
+        sid=sid, actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn]
+    )
+
+
+def use_data_key(stores: DataStores, stack: Stack, *services: str) -> iam.PolicyStatement:
+    """Use the data key, only by way of the services that encrypt with it (`s3`, `sqs`, `dynamodb`)."""
+    return iam.PolicyStatement(
+        sid="UseDataKey",
+        actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
+        resources=[stores.data_key.key_arn],
+        conditions={
+            "StringEquals": {"kms:ViaService": [f"{service}.{stack.region}.amazonaws.com" for service in services]}
+        },
+    )
+
+
+def seal_checkpoints(stores: DataStores) -> iam.PolicyStatement:
+    """Seal and open data keys, only under an encryption context that names the transfer and the purpose."""
+    return iam.PolicyStatement(
+        sid="SealCheckpoints",
+        actions=["kms:Encrypt", "kms:Decrypt"],
+        resources=[stores.checkpoint_key.key_arn],
+        conditions={
+            "StringEquals": {f"kms:EncryptionContext:{PURPOSE_KEY}": "checkpoint"},
+            "Null": {f"kms:EncryptionContext:{TRANSFER_KEY}": "false"},
+        },
+    )
+
+
+def act_as_participants(stack: Stack, names: Names) -> iam.PolicyStatement:
+    """Take the role of a managed participant: the only way to a private key that the system keeps."""
+    return iam.PolicyStatement(
+        sid="ActAsParticipants", actions=["sts:AssumeRole"], resources=[participant_roles_arn(stack, names)]
+    )
+
+
+def protect_tasks(stack: Stack, names: Names) -> iam.PolicyStatement:
+    """Keep a task that works from being scaled in, in this environment's cluster."""
+    return iam.PolicyStatement(
+        sid="ProtectTasks",
+        actions=["ecs:GetTaskProtection", "ecs:UpdateTaskProtection"],
+        resources=[f"arn:aws:ecs:{stack.region}:{stack.account}:task/{names.prefix}/*"],
+    )
+
+
+def make_participant_roles(stack: Stack, names: Names, *, boundary_arn: str) -> list[iam.PolicyStatement]:
+    """Make and remove roles under the participants' path, only inside the permissions boundary."""
+    roles = [participant_roles_arn(stack, names)]
+    bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn}}
+    return [
+        iam.PolicyStatement(
+            sid="MakeBoundedRoles", actions=["iam:CreateRole", "iam:PutRolePolicy"], resources=roles, conditions=bounded
+        ),
+        iam.PolicyStatement(
+            sid="KeepRoles",
+            actions=["iam:GetRole", "iam:TagRole", "iam:DeleteRole", "iam:DeleteRolePolicy"],
+            resources=roles,
+        ),
+    ]
+
+
+def make_participant_secrets(stores: DataStores, stack: Stack, names: Names) -> list[iam.PolicyStatement]:
+    """Make secrets under the participants' prefix. Reading them back is not among it."""
+    return [
+        iam.PolicyStatement(
+            sid="MakeSecrets",
+            actions=[
+                "secretsmanager:CreateSecret",
+                "secretsmanager:PutResourcePolicy",
+                "secretsmanager:TagResource",
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:DeleteSecret",
+            ],
+            resources=[participant_secrets_arn(stack, names)],
+        ),
+        iam.PolicyStatement(
+            sid="EncryptSecrets",
+            actions=["kms:GenerateDataKey", "kms:Decrypt"],
+            resources=[stores.secrets_key.key_arn],
+            conditions=_via(stack, "secretsmanager"),
+        ),
+    ]
+
+
+def read_own_secrets(stores: DataStores, stack: Stack, names: Names) -> list[iam.PolicyStatement]:
+    """Read the secrets of the participant that the role is tagged with (`participant`), and nobody else's."""
+    return [
+        iam.PolicyStatement(
+            sid="ReadOwnSecrets",
+            actions=["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
+            resources=[participant_secrets_arn(stack, names, participant="${aws:PrincipalTag/participant}/")],
+        ),
+        iam.PolicyStatement(
+            sid="OpenOwnSecrets",
+            actions=["kms:Decrypt"],
+            resources=[stores.secrets_key.key_arn],
+            conditions=_via(stack, "secretsmanager"),
+        ),
+    ]
+
+
+def participant_roles_arn(stack: Stack, names: Names) -> str:
+    """Every managed participant's role."""
+    path = names.participant_path.strip("/")
+    return f"arn:aws:iam::{stack.account}:role/{path}/{names.participant_role_prefix}*"
+
+
+def participant_secrets_arn(stack: Stack, names: Names, *, participant: str = "") -> str:
+    """Every managed participant's secrets, or one participant's."""
+    return (
+        f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret:{names.participant_secret_prefix}{participant}*"
+    )
+
+
+def _via(stack: Stack, service: str) -> dict[str, dict[str, str]]:
+    return {"StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"}}
+
+
+# Why a wildcard stands in a resource: its pattern -> the reason that cdk-nag's finding is acknowledged with.
+WILDCARD_REASONS = {
+    r"\*": "The action knows no resource: AWS takes nothing but a wildcard for it.",
+    rf"arn:aws:s3:::.*/{TRANSFERS_PREFIX}\*": "Each transfer writes under a prefix of its own, made when it starts.",
+    r"arn:aws:s3:::[^/]*/\*": "Workers use the whole of a bucket that a site named for exactly this.",
+    r".*-participant-\*": "Participants are registered later; path and name keep every other role out.",
+    r".*/\$\{aws:PrincipalTag/participant\}/\*": "The tag keeps out all secrets but the participant's own.",
+    r".*/participants/\*": "Participants are registered later; the prefix keeps every other secret out.",
+    r".*:task/[^/]*/\*": "Tasks get their names when they start; the cluster keeps every other task out.",
+    r".*:service/[^/]*/\*": "Services get their names when they are made; the cluster keeps every other one out.",
+}
+
+
+def acknowledge_wildcards(construct: IConstruct, statements: Sequence[iam.PolicyStatement]) -> None:
+    """Acknowledge each resource with a wildcard in `statements`, one by one, on the role or policy that holds them."""
+    resources = {resource for statement in statements for resource in statement.resources if "*" in resource}
+    acknowledge(construct, {f"IAM5[Resource::{_in_finding(each)}]": _why_wildcard(each) for each in sorted(resources)})
+
+
+def _in_finding(resource: str) -> str:
+    """cdk-nag writes `<name>` for `${name}`."""
+    return re.sub(r"[$][{]([^}]*)[}]", r"<\1>", resource)
+
+
+def _why_wildcard(resource: str) -> str:
+    for pattern, reason in WILDCARD_REASONS.items():
+        if re.fullmatch(pattern, resource):
+            return reason
+    raise LookupError(f"{resource} has a wildcard without a reason: name the resource, or give the reason here")

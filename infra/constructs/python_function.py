@@ -1,0 +1,75 @@
+"""A Lambda function with a role of its own, which may write its log and do what its statements say. Nothing else."""
+
+from collections.abc import Mapping, Sequence
+
+from aws_cdk import Duration
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.constructs import grants
+from infra.constructs.log_group import make_log_group
+from infra.constructs.settings_environment import make_environment
+from infra.environments import EnvironmentConfig
+from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage
+from infra.names import Names
+from pqtransfer.environment import EnvironmentSettings
+
+
+class PythonFunction(Construct):
+    """`package` deployed with the variables of `settings`, under a role with `statements`."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: EnvironmentConfig,
+        names: Names,
+        package: FunctionPackage,
+        settings: type[EnvironmentSettings],
+        values: Mapping[str, str],
+        statements: Sequence[iam.PolicyStatement],
+        layer: lambda_.ILayerVersion,
+        log_key: kms.IKey,
+    ) -> None:
+        super().__init__(scope, id)
+        logs = make_log_group(
+            self,
+            "Log",
+            environment=environment,
+            name=f"{names.log_group_prefix}/functions/{package.name}",
+            key=log_key,
+        )
+        writes_log = iam.PolicyStatement(
+            sid="WriteOwnLog", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[logs.log_group_arn]
+        )
+        self.role = iam.Role(
+            self,
+            "Role",
+            description=f"What the function {package.name} may do",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"Allowed": iam.PolicyDocument(statements=[writes_log, *statements])},
+        )
+        grants.acknowledge_wildcards(self.role, statements)
+        self.function = lambda_.Function(
+            self,
+            "Function",
+            description=f"pqtransfer: {package.name.replace('_', ' ')}",
+            runtime=RUNTIME,
+            architecture=ARCHITECTURE,
+            code=package.code(),
+            handler=package.handler,
+            layers=[layer],
+            # A role that the CDK may not add to: what it may do stands in `statements` alone.
+            role=self.role.without_policy_updates(),
+            log_group=logs,
+            memory_size=environment.function_memory_mib,
+            timeout=Duration.seconds(environment.function_timeout_seconds),
+            environment={
+                **make_environment(settings, values),
+                "POWERTOOLS_SERVICE_NAME": package.name,
+                "POWERTOOLS_LOG_LEVEL": "INFO",
+            },
+        )

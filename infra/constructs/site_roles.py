@@ -1,0 +1,82 @@
+"""The roles that people and sites work under: submitter, recipient, operator. The account decides who may take them."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.constructs import grants
+from infra.constructs.grants import DataStores
+from infra.constructs.tables import TRANSFER_INDEXES
+from infra.constructs.transfer_queue import TransferQueue
+from infra.names import Names
+
+
+class SiteRoles(Construct):
+    """A submitter sends and cancels, a recipient receives, an operator also registers participants and sees all."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        names: Names,
+        stores: DataStores,
+        queue: TransferQueue,
+        register_participant: lambda_.IFunction,
+    ) -> None:
+        super().__init__(scope, id)
+        stack = Stack.of(self)
+        reads = [
+            grants.read_models(stores),
+            grants.read_table("ReadTransfers", stores.transfers, indexes=TRANSFER_INDEXES),
+            grants.read_table("ReadRegistry", stores.participants),
+        ]
+        submits = [
+            *reads,
+            grants.write_models(stores),
+            grants.write_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem"),
+            iam.PolicyStatement(sid="Submit", actions=["sqs:SendMessage"], resources=[queue.requests.queue_arn]),
+        ]
+        operates = [
+            *submits,
+            iam.PolicyStatement(
+                sid="Register", actions=["lambda:InvokeFunction"], resources=[register_participant.function_arn]
+            ),
+            iam.PolicyStatement(
+                sid="SeeQueues",
+                actions=["sqs:GetQueueAttributes"],
+                resources=[queue.requests.queue_arn, queue.dead_letters.queue_arn],
+            ),
+            iam.PolicyStatement(
+                sid="SeeDeadLetters",
+                actions=["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"],
+                resources=[queue.dead_letters.queue_arn],
+            ),
+            iam.PolicyStatement(
+                sid="SeeFleet",
+                actions=["ecs:DescribeServices"],
+                resources=[f"arn:aws:ecs:{stack.region}:{stack.account}:service/{names.prefix}/*"],
+            ),
+        ]
+        self.recipient = self._make_role(
+            "Recipient", names, [*reads, grants.use_data_key(stores, stack, "s3", "dynamodb")]
+        )
+        use_key = grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb")
+        self.submitter = self._make_role("Submitter", names, [*submits, use_key])
+        self.operator = self._make_role("Operator", names, [*operates, use_key])
+
+    def _make_role(self, id: str, names: Names, statements: Sequence[iam.PolicyStatement]) -> iam.Role:
+        role = iam.Role(
+            self,
+            id,
+            role_name=f"{names.prefix}-{id.lower()}",
+            description=f"What a pqtransfer {id.lower()} may do",
+            assumed_by=iam.AccountRootPrincipal(),
+            max_session_duration=Duration.hours(12),
+            inline_policies={"Allowed": iam.PolicyDocument(statements=list(statements))},
+        )
+        grants.acknowledge_wildcards(role, statements)
+        return role

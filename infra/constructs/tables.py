@@ -1,0 +1,61 @@
+"""The three tables: transfers and their states, checkpoints of unfinished transfers, the registry of participants."""
+
+from aws_cdk import RemovalPolicy
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_kms as kms
+from constructs import Construct
+
+from infra.environments import EnvironmentConfig
+
+SENDER_INDEX = "sender-index"
+STATE_INDEX = "state-index"
+TRANSFER_INDEXES = (SENDER_INDEX, STATE_INDEX)
+EXPIRY_ATTRIBUTE = "expires_at"
+
+
+class Tables(Construct):
+    """On demand, encrypted under our key, restorable to any second of the last 35 days."""
+
+    def __init__(self, scope: Construct, id: str, *, environment: EnvironmentConfig, key: kms.IKey) -> None:
+        super().__init__(scope, id)
+        self._environment = environment
+        self._key = key
+        self.transfers = self._make_table(
+            "Transfers", "transfer_id", expires=True, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
+        )
+        for index, attribute in ((SENDER_INDEX, "sender"), (STATE_INDEX, "state")):
+            self.transfers.add_global_secondary_index(
+                index_name=index, partition_key=_text(attribute), sort_key=_text("submitted_at")
+            )
+        self.checkpoints = self._make_table("Checkpoints", "transfer_id", sort_key="item", expires=True)
+        self.participants = self._make_table("Participants", "participant", sort_key="item")
+
+    def _make_table(
+        self,
+        id: str,
+        partition_key: str,
+        *,
+        sort_key: str | None = None,
+        expires: bool = False,
+        stream: dynamodb.StreamViewType | None = None,
+    ) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            id,
+            partition_key=_text(partition_key),
+            sort_key=_text(sort_key) if sort_key else None,
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=self._key,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=self._environment.retain_data,
+            time_to_live_attribute=EXPIRY_ATTRIBUTE if expires else None,
+            stream=stream,
+            removal_policy=RemovalPolicy.RETAIN if self._environment.retain_data else RemovalPolicy.DESTROY,
+        )
+
+
+def _text(name: str) -> dynamodb.Attribute:
+    return dynamodb.Attribute(name=name, type=dynamodb.AttributeType.STRING)

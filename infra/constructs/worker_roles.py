@@ -1,0 +1,112 @@
+"""The two roles of a worker task: what its code may do, and what the platform may do to start it."""
+
+from collections.abc import Sequence
+
+from aws_cdk import Stack
+from aws_cdk import aws_ecr_assets as ecr_assets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from infra.constructs import grants
+from infra.constructs.grants import DataStores
+from infra.constructs.tables import TRANSFER_INDEXES
+from infra.constructs.transfer_queue import TransferQueue
+from infra.environments import EnvironmentConfig
+from infra.names import Names
+
+PULL_ACTIONS = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+
+
+class WorkerRole(Construct):
+    """The task role: everything a transfer needs, nothing else. It reads no secret and deletes no object."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: EnvironmentConfig,
+        names: Names,
+        stores: DataStores,
+        queue: TransferQueue,
+    ) -> None:
+        super().__init__(scope, id)
+        stack = Stack.of(self)
+        statements = [
+            *grants.read_source_buckets(environment.source_buckets),
+            *grants.write_destination_buckets(environment.destination_buckets),
+            grants.read_models(stores),
+            grants.write_models(stores),
+            grants.read_table("ReadTransfers", stores.transfers, indexes=TRANSFER_INDEXES),
+            grants.read_table("ReadCheckpoints", stores.checkpoints),
+            grants.write_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem", "BatchWriteItem"),
+            grants.write_table(
+                "WriteCheckpoints", stores.checkpoints, "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"
+            ),
+            grants.read_table("ReadRegistry", stores.participants),
+            *_drain(queue),
+            grants.seal_checkpoints(stores),
+            grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb"),
+            grants.act_as_participants(stack, names),
+            grants.protect_tasks(stack, names),
+        ]
+        self.role = iam.Role(
+            self,
+            "Role",
+            role_name=names.worker_role,
+            description="What a transfer worker may do",
+            assumed_by=_who_may_act(environment),
+            inline_policies={"Allowed": iam.PolicyDocument(statements=statements)},
+        )
+        grants.acknowledge_wildcards(self.role, statements)
+
+
+class ExecutionRole(Construct):
+    """The execution role: fetch this image, write this log."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, log_group: logs.ILogGroup, image: ecr_assets.DockerImageAsset | None
+    ) -> None:
+        super().__init__(scope, id)
+        writes_log = iam.PolicyStatement(
+            sid="WriteLog", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[log_group.log_group_arn]
+        )
+        pulls = _pull(image)
+        self.role = iam.Role(
+            self,
+            "Role",
+            description="What ECS may do to start a transfer worker",
+            assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
+            inline_policies={"Allowed": iam.PolicyDocument(statements=[writes_log, *pulls])},
+        )
+        grants.acknowledge_wildcards(self.role, pulls)
+
+
+def _drain(queue: TransferQueue) -> Sequence[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(
+            sid="DrainQueue",
+            actions=["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:ChangeMessageVisibility"],
+            resources=[queue.requests.queue_arn],
+        ),
+        iam.PolicyStatement(sid="GiveUp", actions=["sqs:SendMessage"], resources=[queue.dead_letters.queue_arn]),
+    ]
+
+
+def _pull(image: ecr_assets.DockerImageAsset | None) -> Sequence[iam.PolicyStatement]:
+    if image is None:
+        return []
+    return [
+        # ECR hands out its token for the whole account; the images behind it are the next statement's.
+        iam.PolicyStatement(sid="LogInToRegistry", actions=["ecr:GetAuthorizationToken"], resources=["*"]),
+        iam.PolicyStatement(sid="PullImage", actions=PULL_ACTIONS, resources=[image.repository.repository_arn]),
+    ]
+
+
+def _who_may_act(environment: EnvironmentConfig) -> iam.IPrincipal:
+    tasks = iam.ServicePrincipal("ecs-tasks.amazonaws.com")
+    if not environment.account_may_act_as_worker:
+        return tasks
+    # A local worker is a process, and takes its role by sts:AssumeRole.
+    return iam.CompositePrincipal(tasks, iam.AccountRootPrincipal())

@@ -1,0 +1,167 @@
+"""One frozen model per environment: its sizes, limits and security. The only place where environments differ.
+
+The values stand here; `infra.overrides` lays `--context key=value` and `PQTRANSFER_<KEY>` over them.
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+EnvironmentName = Literal["local", "dev", "staging", "production"]
+LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
+
+# What Fargate sells: CPU units -> memory in MiB (smallest, largest, step).
+FARGATE_MEMORY_MIB = {
+    256: (512, 2048, 512),
+    512: (1024, 4096, 1024),
+    1024: (2048, 8192, 1024),
+    2048: (4096, 16384, 1024),
+    4096: (8192, 30720, 1024),
+    8192: (16384, 61440, 4096),
+}
+FARGATE_STOP_TIMEOUT_MAX_SECONDS = 120
+# A worker beside its part buffers: interpreter, libraries, connections.
+WORKER_BASE_MEMORY_MIB = 256
+EMBEDDED_ACCOUNT = "000000000000"
+EMBEDDED_REGION = "us-east-1"
+
+
+def split_list(value: object) -> object:
+    """`a,b` -> ("a", "b"): the way a list is written in a context value or a variable."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+
+
+class EnvironmentConfig(BaseModel):
+    """Everything that may differ between two environments. Each field is a `--context` key and a variable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: EnvironmentName
+
+    account: str = Field(pattern=r"^\d{12}$", description="the AWS account to deploy to", examples=["123456789012"])
+    region: str = Field(
+        pattern=r"^[a-z]{2}(-[a-z]+)+-\d$", description="the AWS region to deploy to", examples=["eu-central-1"]
+    )
+
+    vpc_cidr: str = Field(default="10.40.0.0/16", description="the address range of the network")
+    availability_zones: int = Field(default=2, ge=2, le=3, description="over how many zones the network spreads")
+    interface_endpoints: bool = Field(default=True, description="whether AWS services are reached inside the network")
+    flow_logs: bool = Field(default=True, description="whether the network's flows are recorded")
+
+    require_tls: bool = Field(default=True, description="whether buckets and queues refuse requests without TLS")
+    retain_data: bool = Field(default=True, description="whether data outlives its stack")
+    termination_protection: bool = Field(default=True, description="whether the stack that holds data refuses deletion")
+    certificate_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:acm:",
+        description="the ACM certificate of the internal load balancer",
+        examples=["arn:aws:acm:eu-central-1:123456789012:certificate/..."],
+    )
+    account_may_act_as_worker: bool = Field(
+        default=False, description="whether principals of the account may take the worker's role (local processes do)"
+    )
+    minimum_suite: Literal["PQT-1", "PQT-2"] = Field(default="PQT-1", description="the weakest suite that is accepted")
+    source_buckets: Names = Field(default=(), description="the sites' buckets that workers may read models from")
+    destination_buckets: Names = Field(default=(), description="the sites' buckets that workers may write models to")
+
+    worker_image: str | None = Field(
+        default=None, description="the worker's container image; none: built from transfer_worker/Dockerfile"
+    )
+    worker_cpu_units: Literal[256, 512, 1024, 2048, 4096, 8192] = Field(default=1024, description="CPU of one worker")
+    worker_memory_mib: int = Field(default=2048, description="memory of one worker, in MiB")
+    worker_buffer_mib: int = Field(default=192, ge=64, description="what part buffers may take of it together, in MiB")
+    workers_minimum: int = Field(default=1, ge=0, description="the number of workers that always run")
+    workers_maximum: int = Field(default=4, ge=1, le=500, description="the number of workers that are never exceeded")
+    health_port: int = Field(default=8080, ge=1024, le=65535, description="the port of a worker's health endpoint")
+    stop_timeout_seconds: int = Field(
+        default=120, ge=15, description="the time between SIGTERM and SIGKILL of a worker"
+    )
+    lease_seconds: int = Field(default=60, ge=6, description="how long a worker's claim lasts without a heartbeat")
+
+    max_receives: int = Field(default=5, ge=1, le=1000, description="after how many receives a message is given up")
+    message_visibility_seconds: int = Field(
+        default=120, ge=30, le=43200, description="how long a message stays invisible without a heartbeat"
+    )
+    message_retention_days: int = Field(default=14, ge=1, le=14, description="how long a message waits at most")
+    abort_upload_days: int = Field(default=3, ge=1, description="after how many days an abandoned upload is dropped")
+    old_version_days: int = Field(default=30, ge=1, description="how long an overwritten or deleted object is kept")
+    log_retention_days: LogRetentionDays = Field(default=90, description="how long logs are kept")
+
+    function_memory_mib: int = Field(default=256, ge=128, le=10240, description="memory of a function, in MiB")
+    function_timeout_seconds: int = Field(default=30, ge=3, le=900, description="how long a function may run")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether this is the embedded cloud on this machine."""
+        return self.name == "local"
+
+    @model_validator(mode="after")
+    def _check_compatible(self) -> Self:
+        problems = [*self._sizes_that_do_not_fit(), *self._security_that_does_not_fit()]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
+
+    def _sizes_that_do_not_fit(self) -> list[str]:
+        problems = []
+        smallest, largest, step = FARGATE_MEMORY_MIB[self.worker_cpu_units]
+        if not smallest <= self.worker_memory_mib <= largest or self.worker_memory_mib % step:
+            problems.append(
+                f"worker_memory_mib={self.worker_memory_mib} is not sold with "
+                f"worker_cpu_units={self.worker_cpu_units}: choose {smallest} to {largest} in steps of {step}"
+            )
+        if self.worker_buffer_mib + WORKER_BASE_MEMORY_MIB > self.worker_memory_mib:
+            problems.append(
+                f"worker_buffer_mib={self.worker_buffer_mib} leaves less than {WORKER_BASE_MEMORY_MIB} MiB of "
+                f"worker_memory_mib={self.worker_memory_mib} to the worker itself: lower the one or raise the other"
+            )
+        if self.workers_minimum > self.workers_maximum:
+            problems.append(
+                f"workers_minimum={self.workers_minimum} is more than workers_maximum={self.workers_maximum}: "
+                "lower the one or raise the other"
+            )
+        if self.stop_timeout_seconds > FARGATE_STOP_TIMEOUT_MAX_SECONDS:
+            problems.append(
+                f"stop_timeout_seconds={self.stop_timeout_seconds} is more than Fargate grants: "
+                f"set {FARGATE_STOP_TIMEOUT_MAX_SECONDS} or less"
+            )
+        if self.lease_seconds > self.message_visibility_seconds:
+            problems.append(
+                f"lease_seconds={self.lease_seconds} outlasts "
+                f"message_visibility_seconds={self.message_visibility_seconds}, so that a second worker would find a dead worker's claim: raise message_visibility_seconds"
+            )
+        return problems
+
+    def _security_that_does_not_fit(self) -> list[str]:
+        if self.is_local:
+            return self._local_that_does_not_fit()
+        problems = [
+            f"{key}=false is for local alone: leave it out"
+            for key in ("require_tls", "interface_endpoints")
+            if not getattr(self, key)
+        ]
+        if self.account_may_act_as_worker:
+            problems.append("account_may_act_as_worker=true is for local alone: leave it out")
+        if self.account == EMBEDDED_ACCOUNT:
+            problems.append(f"account={EMBEDDED_ACCOUNT} is the embedded cloud's: name the account of {self.name}")
+        if self.name == "production":
+            problems += [
+                f"{key}=false is not allowed in production: leave it out"
+                for key in ("retain_data", "termination_protection", "flow_logs")
+                if not getattr(self, key)
+            ]
+            if self.workers_minimum < 1:
+                problems.append("workers_minimum=0 leaves production without a worker: set 1 or more")
+        return problems
+
+    def _local_that_does_not_fit(self) -> list[str]:
+        if self.account != EMBEDDED_ACCOUNT:
+            return [f"account={self.account} is not the embedded cloud's: deploy to it with --context env=dev"]
+        if self.worker_image is None:
+            return ["worker_image is not set, and local builds no image: leave it at its default"]
+        return []

@@ -1,0 +1,56 @@
+"""The names that more than one part must know before anything is deployed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Names:
+    """Names of one environment. What nobody has to know by name gets a generated one."""
+
+    environment: str
+    account: str
+    region: str
+
+    def stack(self, part: str) -> str:
+        """`Storage` -> `PqtransferStorage-dev`."""
+        return f"Pqtransfer{part}-{self.environment}"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of roles, the bus and the load balancer begin with."""
+        return f"pqtransfer-{self.environment}"
+
+    @property
+    def worker_role(self) -> str:
+        """The worker's task role; participants' roles name it in their trust policy."""
+        return f"{self.prefix}-worker"
+
+    @property
+    def data_bucket(self) -> str:
+        """The bucket of encrypted models: named, so that sites can let it into their own policies beforehand."""
+        return f"{self.prefix}-{self.account}-{self.region}-data"
+
+    @property
+    def event_bus(self) -> str:
+        """The bus; its encryption key names it."""
+        return self.prefix
+
+    @property
+    def log_group_prefix(self) -> str:
+        """What every log group's name begins with; the key that encrypts them is bound to it."""
+        return f"/pqtransfer/{self.environment}"
+
+    @property
+    def participant_path(self) -> str:
+        """The IAM path of managed participants' roles."""
+        return f"/pqtransfer/{self.environment}/participants/"
+
+    @property
+    def participant_role_prefix(self) -> str:
+        """What the name of a managed participant's role begins with."""
+        return f"{self.prefix}-participant-"
+
+    @property
+    def participant_secret_prefix(self) -> str:
+        """What the name of a managed participant's secret begins with."""
+        return f"pqtransfer/{self.environment}/participants/"

@@ -1,0 +1,1 @@
+"""One stack a file, wiring only. What holds data stands apart from what can be made again."""

@@ -1,0 +1,108 @@
+"""What decides and tells: the queue, the event bus, the functions, the roles of people and sites."""
+
+from typing import Any
+
+from aws_cdk import Stack
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from functions.publish_transfer_events.settings import Settings as PublishTransferEventsSettings
+from functions.register_participant.settings import RegisterParticipantSettings
+from infra.constructs import grants
+from infra.constructs.event_bus import TransferEvents
+from infra.constructs.participant_boundary import ParticipantBoundary
+from infra.constructs.python_function import PythonFunction
+from infra.constructs.site_roles import SiteRoles
+from infra.constructs.stream_trigger import StreamTrigger, read_stream
+from infra.constructs.transfer_queue import TransferQueue
+from infra.environments import EnvironmentConfig
+from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
+from infra.names import Names
+from infra.outputs import add_outputs
+from infra.stacks.storage import StorageStack
+
+
+class ControlStack(Stack):
+    """The serverless control plane. Everything in it can be made again."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: EnvironmentConfig,
+        names: Names,
+        storage: StorageStack,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        stores = storage.stores
+        self.queue = TransferQueue(self, "Queue", environment=environment, key=stores.data_key)
+        self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key)
+        boundary = ParticipantBoundary(self, "ParticipantBoundary", names=names, stores=stores)
+        layer = lambda_.LayerVersion(
+            self,
+            "Dependencies",
+            code=layer_code(local=environment.is_local),
+            compatible_runtimes=[RUNTIME],
+            compatible_architectures=[ARCHITECTURE],
+            description="What the functions need beside the Lambda runtime",
+        )
+        register = PythonFunction(
+            self,
+            "RegisterParticipant",
+            environment=environment,
+            names=names,
+            package=FunctionPackage("register_participant", parts=("crypto", "keys", "aws")),
+            settings=RegisterParticipantSettings,
+            values={
+                "environment": environment.name,
+                "participants_table": stores.participants.table_name,
+                "participant_role_prefix": participant_role_arn_prefix(self, names),
+                "task_role_arn": f"arn:aws:iam::{self.account}:role/{names.worker_role}",
+                "permissions_boundary_arn": boundary.arn,
+                "secrets_key_arn": stores.secrets_key.key_arn,
+                "minimum_suite": environment.minimum_suite,
+            },
+            statements=[
+                *grants.make_participant_roles(self, names, boundary_arn=boundary.arn),
+                *grants.make_participant_secrets(stores, self, names),
+                grants.read_table("ReadRegistry", stores.participants),
+                grants.write_table("WriteRegistry", stores.participants, "PutItem", "UpdateItem", "ConditionCheckItem"),
+                grants.use_data_key(stores, self, "dynamodb"),
+            ],
+            layer=layer,
+            log_key=stores.data_key,
+        )
+        publish = PythonFunction(
+            self,
+            "PublishTransferEvents",
+            environment=environment,
+            names=names,
+            package=FunctionPackage("publish_transfer_events"),
+            settings=PublishTransferEventsSettings,
+            values={"event_bus": names.event_bus},
+            statements=[
+                *read_stream(stores.transfers),
+                self.bus.put_events(),
+                grants.use_data_key(stores, self, "dynamodb"),
+            ],
+            layer=layer,
+            log_key=stores.data_key,
+        )
+        StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish)
+        SiteRoles(self, "Roles", names=names, stores=stores, queue=self.queue, register_participant=register.function)
+        add_outputs(
+            self,
+            QueueUrl=self.queue.requests.queue_url,
+            DeadLetterQueueUrl=self.queue.dead_letters.queue_url,
+            EventBus=names.event_bus,
+            ParticipantRolePrefix=participant_role_arn_prefix(self, names),
+            RegisterParticipantFunction=register.function.function_name,
+            PublishTransferEventsFunction=publish.function.function_name,
+        )
+
+
+def participant_role_arn_prefix(stack: Stack, names: Names) -> str:
+    """The ARN of a managed participant's role, up to the participant's name."""
+    return grants.participant_roles_arn(stack, names).removesuffix("*")

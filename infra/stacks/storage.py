@@ -1,0 +1,43 @@
+"""Everything that would be missed: models, states, keys. Logical ids are pinned by a test; deletion is refused."""
+
+from typing import Any
+
+from aws_cdk import Stack
+from constructs import Construct
+
+from infra.constructs.buckets import DataBuckets
+from infra.constructs.encryption_keys import EncryptionKeys
+from infra.constructs.grants import DataStores
+from infra.constructs.tables import Tables
+from infra.environments import EnvironmentConfig
+from infra.names import Names
+from infra.outputs import add_outputs
+
+
+class StorageStack(Stack):
+    """Keys, buckets and tables."""
+
+    def __init__(
+        self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names, **kwargs: Any
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        self.keys = EncryptionKeys(self, "Keys", environment=environment, names=names)
+        self.buckets = DataBuckets(self, "Buckets", environment=environment, names=names, key=self.keys.data)
+        self.tables = Tables(self, "Tables", environment=environment, key=self.keys.data)
+        self.stores = DataStores(
+            bucket_name=names.data_bucket,
+            transfers=self.tables.transfers,
+            checkpoints=self.tables.checkpoints,
+            participants=self.tables.participants,
+            data_key=self.keys.data,
+            checkpoint_key=self.keys.checkpoints,
+            secrets_key=self.keys.secrets,
+        )
+        add_outputs(
+            self,
+            DataBucket=self.buckets.data.bucket_name,
+            TransfersTable=self.tables.transfers.table_name,
+            CheckpointsTable=self.tables.checkpoints.table_name,
+            ParticipantsTable=self.tables.participants.table_name,
+            CheckpointKeyArn=self.keys.checkpoints.key_arn,
+        )
