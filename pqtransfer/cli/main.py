@@ -10,8 +10,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pqtransfer.cli import offline
-from pqtransfer.cli.output import print_error
+from pqtransfer.cli import containers, offline
+from pqtransfer.cli.output import print_error, wants_json
 from pqtransfer.errors import PqtransferError
 
 EPILOG = (
@@ -27,7 +27,7 @@ class ErrorReportingGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except PqtransferError as error:
-            print_error(error, context=ctx)
+            print_error(error, as_json=wants_json(ctx))
             raise typer.Exit(error.exit_code) from None
 
 
@@ -42,6 +42,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(offline.app)
+app.add_typer(containers.app)
 
 
 def _print_version(wanted: bool) -> None:

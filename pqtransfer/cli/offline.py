@@ -1,4 +1,4 @@
-"""The commands that need no cloud: keygen, encrypt, decrypt, inspect, verify, rewrap.
+"""The commands that make things without any cloud: keygen, encrypt, decrypt.
 
 The SDK is imported inside the commands, so that `pqtransfer --help` answers at once.
 """
@@ -6,15 +6,23 @@ The SDK is imported inside the commands, so that `pqtransfer --help` answers at 
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pqtransfer.cli.output import JsonOption, print_result, print_warning, show_progress
+from pqtransfer.cli.options import (
+    ContainerArgument,
+    MinimumSuiteOption,
+    NotToSelfOption,
+    RecipientOption,
+    SenderOption,
+    load_sender,
+)
+from pqtransfer.cli.output import JsonOption, print_fields, print_warning
+from pqtransfer.cli.progress_bar import show_progress
 from pqtransfer.errors import InputError
 
 if TYPE_CHECKING:
-    from pqtransfer.crypto.identity import PublicIdentity
     from pqtransfer.sdk.offline import OpenContainer
 
 app = typer.Typer()
@@ -24,21 +32,6 @@ _RANGE = re.compile(r"(\d{0,18}):(\d{0,18})")
 
 class UsageError(InputError):
     """An option's value cannot be used."""
-
-
-ContainerArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The container directory.")]
-RecipientOption = Annotated[
-    list[Path],
-    typer.Option("--to", metavar="PUB", help="A recipient's public-keys.json, or its directory. Repeat for more."),
-]
-SenderOption = Annotated[
-    Path | None,
-    typer.Option("--sender", metavar="PUB", help="The sender's public-keys.json: accept only what this sender signed."),
-]
-MinimumSuiteOption = Annotated[
-    str, typer.Option("--minimum-suite", metavar="SUITE", help="Refuse containers of a weaker suite.")
-]
-NotToSelfOption = Annotated[bool, typer.Option("--not-to-self", help="Do not make yourself a recipient.")]
 
 
 @app.command(
@@ -60,7 +53,7 @@ def keygen(
     if name is None and not PARTICIPANT_NAME.fullmatch(participant):
         raise UsageError(f"{participant!r} cannot serve as the participant's name; choose one with --name")
     public = save_identity(generate_identity(participant, suite_id=suite), out)
-    print_result(
+    print_fields(
         {
             "participant": public.participant,
             "suite": public.suite_id,
@@ -114,7 +107,7 @@ def encrypt(
             watch=display.watch,
         )
     body = made.manifest.body
-    print_result(
+    print_fields(
         {
             "container": str(out),
             "transfer_id": body.transfer_id,
@@ -154,7 +147,7 @@ def decrypt(
     if to_stdout and (byte_range is None or as_json):
         raise UsageError("--out - goes with --range and without --json: a whole model is verified before it is shown")
     start, end = _parse_range(byte_range)
-    identity, known_sender = load_private_identity(key), _load_sender(sender)
+    identity, known_sender = load_private_identity(key), load_sender(sender)
     if byte_range is not None:
         opened, length = decrypt_range(
             container,
@@ -178,7 +171,7 @@ def decrypt(
         length = opened.manifest.body.plaintext_length
     _warn_of_strangers(opened)
     if not to_stdout:
-        print_result(
+        print_fields(
             {
                 "file": str(out),
                 "bytes": length,
@@ -188,107 +181,6 @@ def decrypt(
             },
             as_json=as_json,
         )
-
-
-@app.command(epilog="Example: pqtransfer inspect container --json")
-def inspect(container: ContainerArgument, as_json: JsonOption = False) -> None:
-    """Show what a container says of itself. Needs no key; signatures hold by the keys that the container carries."""
-    from pqtransfer.sdk import inspect_directory
-
-    print_result(_describe(inspect_directory(container)), as_json=as_json)
-
-
-@app.command(epilog="Example: pqtransfer verify container --sender hospital-a/public-keys.json")
-def verify(
-    container: ContainerArgument,
-    sender: Annotated[Path, typer.Option(metavar="PUB", help="The sender's public-keys.json, or its directory.")],
-    minimum_suite: MinimumSuiteOption = "PQT-1",
-    as_json: JsonOption = False,
-) -> None:
-    """Check signatures, lengths and every part's digest. Needs no secret key."""
-    from pqtransfer.sdk import load_public_identity, verify_directory
-
-    known_sender = load_public_identity(sender)
-    with show_progress("verifying", quiet=as_json) as display:
-        opened = verify_directory(container, sender=known_sender, minimum_suite_id=minimum_suite, watch=display.watch)
-    body = opened.manifest.body
-    print_result(
-        {
-            "verified": True,
-            "transfer_id": body.transfer_id,
-            "sender": body.sender,
-            "parts": len(body.part_sha256),
-            "ciphertext_bytes": body.ciphertext_length,
-            "wrapped_by": opened.envelope.body.signer,
-            "wrapped_by_sender": not opened.rewrapped,
-        },
-        as_json=as_json,
-    )
-
-
-@app.command(
-    epilog="Example: pqtransfer rewrap container --key keys/hospital-a --to hospital-d/public-keys.json.  "
-    "The list replaces the old one. It is no revocation: who could read the container before may have kept its key."
-)
-def rewrap(
-    container: ContainerArgument,
-    key: Annotated[Path, typer.Option(metavar="DIR", help="Your key directory; you must be a recipient.")],
-    to: RecipientOption,
-    sender: SenderOption = None,
-    not_to_self: NotToSelfOption = False,
-    as_json: JsonOption = False,
-) -> None:
-    """Change who can decrypt: replaces the envelope, moves no byte of the payload."""
-    from pqtransfer.sdk import load_private_identity, load_public_identity, rewrap_directory
-
-    recipients = [load_public_identity(path) for path in to]
-    envelope = rewrap_directory(
-        container,
-        key=load_private_identity(key),
-        recipients=recipients,
-        sender=_load_sender(sender),
-        to_self=not not_to_self,
-    )
-    print_result(
-        {
-            "transfer_id": envelope.body.transfer_id,
-            "epoch": envelope.body.epoch,
-            "recipients": [recipient.participant for recipient in recipients],
-            "recipient_keys": list(envelope.recipient_key_ids),
-        },
-        as_json=as_json,
-    )
-
-
-def _describe(opened: "OpenContainer") -> dict[str, Any]:
-    body, envelope = opened.manifest.body, opened.envelope
-    return {
-        "transfer_id": body.transfer_id,
-        "format": body.format,
-        "suite": body.suite,
-        "sender": body.sender,
-        "sender_key": opened.manifest.signing_key.key_id,
-        "created_at": body.created_at,
-        "plaintext_bytes": body.plaintext_length,
-        "ciphertext_bytes": body.ciphertext_length,
-        "segment_bytes": body.segment_size,
-        "part_bytes": body.part_size,
-        "parts": len(body.part_sha256),
-        "composite_sha256": body.composite_sha256.hex(),
-        "plaintext_sha256": body.plaintext_sha256.hex() if body.plaintext_sha256 else None,
-        "object_version_id": body.object_version_id,
-        "metadata": body.metadata,
-        "envelope_epoch": envelope.body.epoch,
-        "wrapped_by": envelope.body.signer,
-        "wrapped_by_key": envelope.signing_key.key_id,
-        "recipient_keys": list(envelope.recipient_key_ids),
-    }
-
-
-def _load_sender(path: Path | None) -> "PublicIdentity | None":
-    from pqtransfer.sdk import load_public_identity
-
-    return None if path is None else load_public_identity(path)
 
 
 def _warn_of_strangers(opened: "OpenContainer") -> None:
