@@ -65,7 +65,10 @@ class SourceDigestError(IntegrityError):
 
 @dataclass(frozen=True)
 class EncryptionOrder:
-    """What to encrypt for whom. `created_at` is RFC 3339 in UTC with seconds; it stands in the manifest."""
+    """What to encrypt for whom. `created_at` is RFC 3339 in UTC with seconds; it stands in the manifest.
+
+    `part_size_bytes`, whole MiB, is for stores that want other parts than the format's own formula gives.
+    """
 
     transfer_id: str
     suite_id: str
@@ -77,6 +80,7 @@ class EncryptionOrder:
     expected_size_bytes: int | None = None
     expected_sha256: bytes | None = None
     hash_plaintext: bool = False
+    part_size_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -251,7 +255,7 @@ def discard_upload(transfer_id: str, *, container: Folder, context: JobContext) 
 
 
 def _start_afresh(order: EncryptionOrder, source: StoredObject, container: Folder, context: JobContext) -> Checkpoint:
-    geometry = plan_payload(source.size_bytes)
+    geometry = plan_payload(source.size_bytes, part_size_bytes=order.part_size_bytes)
     data_key = generate_data_key()
     cipher = create_payload_cipher(
         data_key, suite_id=order.suite_id, transfer_id=order.transfer_id, sender=order.sender
