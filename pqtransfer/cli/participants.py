@@ -1,0 +1,178 @@
+"""`pqtransfer participants`: add participants to a deployment, and look at those that are there."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from pqtransfer.cli.output import JsonOption, print_json, print_table
+from pqtransfer.errors import InputError
+
+if TYPE_CHECKING:
+    from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
+    from pqtransfer.sdk.participants import Participants
+
+KEY_ID_DIGITS = 16
+DEFAULT_DEPLOYMENT = Path("deployment.json")
+
+app = typer.Typer(name="participants", help="Who can send and receive models.", no_args_is_help=True)
+
+Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and hyphens.", show_default=False)
+]
+DeploymentFile = Annotated[
+    Path,
+    typer.Option(
+        "--deployment", metavar="FILE", envvar="PQTRANSFER_DEPLOYMENT", help="The file that the deployment wrote."
+    ),
+]
+
+
+class AmbiguousKindError(InputError):
+    """The command does not say who keeps the private keys."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "say who keeps the private keys: --managed (the system does) or --public-keys DIR (the participant does)"
+        )
+
+
+class ManagedOnlyOptionError(InputError):
+    """An option was given that only a managed participant has."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--suite and --principal go with --managed; an external participant brings its own keys and role"
+        )
+
+
+@app.command(
+    epilog="Examples: pqtransfer participants add hospital-a --managed "
+    "--principal arn:aws:iam::123456789012:role/hospital-a.  "
+    "pqtransfer participants add hospital-b --public-keys hospital-b/"
+)
+def add(
+    name: Name,
+    managed: Annotated[bool, typer.Option("--managed", help="The system makes and keeps its private keys.")] = False,
+    public_keys: Annotated[
+        Path | None,
+        typer.Option(
+            "--public-keys",
+            metavar="DIR",
+            help="It keeps its private keys: the directory (or file) with the public-keys.json it gave you.",
+            show_default=False,
+        ),
+    ] = None,
+    suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUITE",
+            help="With --managed: PQT-1 (the default), or PQT-2 for CNSA 2.0 strength.",
+            show_default=False,
+        ),
+    ] = None,
+    principal: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ARN",
+            help="With --managed: an IAM role, user or account that may act as it. Repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
+    as_json: JsonOption = False,
+) -> None:
+    """Add a participant. Safe to repeat: a call that was interrupted is finished by the same call."""
+    if managed == (public_keys is not None):
+        raise AmbiguousKindError
+    if public_keys is not None and (suite or principal):
+        raise ManagedOnlyOptionError
+    participants = _connect(deployment)
+    if public_keys is not None:
+        registered = participants.add_external(name, keys=public_keys)
+    else:
+        registered = participants.add_managed(name, suite_id=suite, principals=principal or [])
+    _print_participant(registered, as_json=as_json)
+
+
+@app.command(name="list", epilog="Example: pqtransfer participants list --json")
+def list_all(deployment: DeploymentFile = DEFAULT_DEPLOYMENT, as_json: JsonOption = False) -> None:
+    """List the participants."""
+    found = _connect(deployment).list_all()
+    if as_json:
+        print_json([_describe(registered) for registered in found])
+        return
+    rows = [
+        (
+            registered.name,
+            registered.participant.kind,
+            _suite_of(registered),
+            "ready" if registered.is_ready else "not ready",
+            f"{registered.participant.created_at:%Y-%m-%d %H:%M}",
+        )
+        for registered in found
+    ]
+    print_table("Participants", ("name", "kind", "suite", "state", "added (UTC)"), rows)
+
+
+@app.command(epilog="Example: pqtransfer participants show hospital-a")
+def show(name: Name, deployment: DeploymentFile = DEFAULT_DEPLOYMENT, as_json: JsonOption = False) -> None:
+    """Show one participant with every version of its keys."""
+    _print_participant(_connect(deployment).show(name), as_json=as_json)
+
+
+def _connect(deployment: Path) -> "Participants":
+    from pqtransfer.sdk.deployment import load_deployment
+    from pqtransfer.sdk.participants import connect_participants
+
+    return connect_participants(load_deployment(deployment))
+
+
+def _print_participant(registered: "RegisteredParticipant", *, as_json: bool) -> None:
+    if as_json:
+        print_json(_describe(registered))
+        return
+    rows = [
+        (
+            str(key.version),
+            key.purpose,
+            key.suite_id,
+            key.state,
+            key.key_id[:KEY_ID_DIGITS],
+            f"{key.created_at:%Y-%m-%d %H:%M}",
+        )
+        for key in registered.keys
+    ]
+    columns = ("version", "purpose", "suite", "state", "key id", "made (UTC)")
+    print_table(f"{registered.name} ({registered.participant.kind})", columns, rows)
+    if registered.participant.role_arn:
+        typer.echo(f"role: {registered.participant.role_arn}")
+    for arn in registered.participant.principals:
+        typer.echo(f"may act as it: {arn}")
+
+
+def _describe(registered: "RegisteredParticipant") -> dict[str, Any]:
+    """The JSON for scripts: a stable subset of what is registered. `identity` is a whole `public-keys.json`."""
+    identity = registered.to_identity()
+    return {
+        **registered.participant.model_dump(mode="json"),
+        "ready": registered.is_ready,
+        "keys": [_describe_key(key) for key in registered.keys],
+        "identity": None if identity is None else identity.model_dump(mode="json"),
+    }
+
+
+def _describe_key(key: "KeyVersion") -> dict[str, Any]:
+    return {
+        "key_id": key.key_id,
+        "version": key.version,
+        "purpose": key.purpose,
+        "suite": key.suite_id,
+        "state": key.state,
+        "created_at": key.created_at.isoformat(),
+    }
+
+
+def _suite_of(registered: "RegisteredParticipant") -> str:
+    identity = registered.to_identity()
+    return "-" if identity is None else identity.suite_id

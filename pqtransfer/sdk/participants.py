@@ -1,0 +1,142 @@
+"""Add participants to a deployment, and look at those that are there.
+
+participants = connect_participants(load_deployment(Path("deployment.json")))
+participants.add_managed("hospital-a")
+participants.add_external("hospital-b", keys=Path("hospital-b/public-keys.json"))
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.crypto.canonical_json import JsonObject
+from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError, UnavailableError
+from pqtransfer.keys.participant import ParticipantKind, RegisteredParticipant, require_managed_name
+from pqtransfer.keys.registration import Refusal, Registration, read_registration_request
+from pqtransfer.keys.registry import KeyRegistry
+from pqtransfer.sdk.deployment import Deployment
+from pqtransfer.sdk.keyfiles import load_public_identity
+
+REGISTER_FUNCTION = "register_participant"
+
+
+class RegistrationRefusedError(PqtransferError):
+    """The deployment refused to register the participant. `code` is the deployment's own name for the reason."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.message)
+        self._code = refusal.code
+
+    @property
+    def code(self) -> str:
+        return self._code
+
+
+class UnusableRegistrationError(RegistrationRefusedError, InputError):
+    """What was asked cannot be used."""
+
+
+class DamagedRegistrationError(RegistrationRefusedError, IntegrityError):
+    """A document or proof does not hold."""
+
+
+class ForbiddenRegistrationError(RegistrationRefusedError, AccessError):
+    """Something that registering needs is denied."""
+
+
+class InterruptedRegistrationError(RegistrationRefusedError, UnavailableError):
+    """Something that registering needs did not answer; the same call may succeed later."""
+
+
+REFUSALS = (
+    UnusableRegistrationError,
+    DamagedRegistrationError,
+    ForbiddenRegistrationError,
+    InterruptedRegistrationError,
+)
+
+
+class Participants:
+    """The participants of one deployment."""
+
+    def __init__(self, *, registry: KeyRegistry, register: RemoteFunction) -> None:
+        self._registry = registry
+        self._register = register
+
+    def add_managed(
+        self, name: str, *, suite_id: str | None = None, principals: Sequence[str] = ()
+    ) -> RegisteredParticipant:
+        """Add a participant whose keys the system makes and keeps. Repeating the call finishes what was interrupted.
+
+        Args:
+            suite_id: the suite of its keys; the default suite when left out.
+            principals: ARNs of roles, users or accounts that may act as the participant.
+
+        Raises:
+            MalformedRegistrationError, ManagedNameTooLongError, RegistrationRefusedError: what is wrong.
+            CloudError, FunctionCrashedError: the deployment could not be asked.
+        """
+        require_managed_name(name)
+        return self._send(
+            {"name": name, "kind": ParticipantKind.MANAGED, "suite": suite_id, "principals": list(principals)}
+        )
+
+    def add_external(self, name: str, *, keys: Path) -> RegisteredParticipant:
+        """Add a participant that keeps its own private keys.
+
+        Args:
+            keys: its `public-keys.json`, or the directory that holds it. Keys and proof are checked here and there.
+
+        Raises:
+            as `add_managed`, and what `load_public_identity` raises.
+        """
+        identity = load_public_identity(keys).to_json().decode("ascii")
+        return self._send({"name": name, "kind": ParticipantKind.EXTERNAL, "identity": identity})
+
+    def list_all(self) -> list[RegisteredParticipant]:
+        """Every participant, ordered by name."""
+        return self._registry.list_all()
+
+    def show(self, name: str) -> RegisteredParticipant:
+        """One participant with all of its key versions.
+
+        Raises:
+            ParticipantUnknownError: there is none of this name.
+        """
+        return self._registry.load(name)
+
+    def _send(self, request: JsonObject) -> RegisteredParticipant:
+        read_registration_request(request)
+        answer = self._register(request)
+        try:
+            if "error" in answer:
+                raise _refused(Refusal.model_validate(answer["error"]))
+            return Registration.model_validate(answer).registered
+        except ValidationError:
+            raise FunctionCrashedError(
+                REGISTER_FUNCTION, "its answer is of another version; update pqtransfer"
+            ) from None
+
+
+def connect_participants(deployment: Deployment) -> Participants:
+    """The participants of `deployment`, with the AWS credentials of this process (see `AWS_PROFILE`)."""
+    session, config = make_session(region=deployment.region), client_config()
+    return Participants(
+        registry=DynamoKeyRegistry(
+            session.client("dynamodb", endpoint_url=deployment.endpoint_url, config=config),
+            table_name=deployment.participants_table,
+        ),
+        register=LambdaFunction(
+            session.client("lambda", endpoint_url=deployment.endpoint_url, config=config),
+            function_name=deployment.functions.register_participant,
+        ),
+    )
+
+
+def _refused(refusal: Refusal) -> RegistrationRefusedError:
+    kind = next((kind for kind in REFUSALS if kind.exit_code == refusal.exit_code), RegistrationRefusedError)
+    return kind(refusal)
