@@ -19,6 +19,7 @@ from pqtransfer.transfers.upload import (
     MAXIMUM_COMPLETION_ROUNDS,
     ResumedUpload,
     UploadContestedError,
+    complete_upload,
     make_tag,
     resume_upload,
 )
@@ -91,7 +92,9 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
         buffer_size_bytes=min(geometry.part_size_bytes, geometry.plaintext_length_bytes),
         stop=context.stop,
     )
-    return destination.complete_upload(order.destination_name, checkpoint.upload_id, parts)
+    return complete_upload(
+        destination, order.destination_name, checkpoint.upload_id, parts, floe_header=manifest.floe_header
+    )
 
 
 def _begin(

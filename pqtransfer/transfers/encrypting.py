@@ -40,6 +40,7 @@ from pqtransfer.transfers.upload import (
     MAXIMUM_COMPLETION_ROUNDS,
     ResumedUpload,
     UploadContestedError,
+    complete_upload,
     make_tag,
     resume_upload,
 )
@@ -190,7 +191,9 @@ class _PayloadUpload:
         plaintext_sha256 = self._send_parts(parts)
         if self._resumed.completed is not None:
             return self._resumed.completed, parts, plaintext_sha256
-        stored = self.container.complete_upload(PAYLOAD_NAME, self._checkpoint.upload_id, parts)
+        stored = complete_upload(
+            self.container, PAYLOAD_NAME, self._checkpoint.upload_id, parts, floe_header=self.cipher.header
+        )
         return stored, parts, plaintext_sha256
 
     @property

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from pqtransfer.errors import UnavailableError
 from pqtransfer.transfers.checkpoint import Checkpoint, CheckpointStore, reconcile_parts
-from pqtransfer.transfers.folder import Folder, ObjectMissingError, StoredObject, StoredPart
+from pqtransfer.transfers.folder import Folder, ObjectExistsError, ObjectMissingError, StoredObject, StoredPart
 
 MAXIMUM_COMPLETION_ROUNDS = 3
 
@@ -29,6 +29,24 @@ class ResumedUpload:
 
     parts: Mapping[int, StoredPart]
     completed: StoredObject | None = None
+
+
+def complete_upload(
+    folder: Folder, name: str, upload_id: str, parts: Mapping[int, StoredPart], *, floe_header: bytes
+) -> StoredObject:
+    """Complete an upload, also when the answer to an earlier completion was lost.
+
+    Raises:
+        ObjectExistsError: something else stands under the name.
+        PartsChangedError: the store holds other parts than these.
+    """
+    try:
+        return folder.complete_upload(name, upload_id, parts)
+    except ObjectExistsError:
+        stored = folder.find(name)
+        if stored.tag != make_tag(floe_header):
+            raise
+        return stored
 
 
 def make_tag(floe_header: bytes) -> str:

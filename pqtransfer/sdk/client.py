@@ -1,0 +1,375 @@
+"""The client of one deployment: send, receive, watch and cancel transfers.
+
+client = Client.connect(load_deployment(Path("deployment.json")))
+record = client.send("model.safetensors", sender=client.local_holder(identity), recipients=["hospital-b"])
+client.receive(record.transfer_id, reader=client.managed_holder("hospital-b"), out=Path("model.safetensors"))
+"""
+
+import getpass
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from uuid6 import uuid7
+
+from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.folder import S3Connection, S3Folder
+from pqtransfer.aws.ledger import DynamoTransferLedger
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.crypto.identity import PrivateIdentity
+from pqtransfer.crypto.keypairs import PublicKey
+from pqtransfer.crypto.manifest import Manifest
+from pqtransfer.crypto.suites import DEFAULT_SUITE_ID
+from pqtransfer.errors import InputError, UnavailableError
+from pqtransfer.keys.holder import KeyHolder, LocalKeyHolder, ManagedKeyHolder
+from pqtransfer.keys.registry import find_signing_key, resolve_recipients
+from pqtransfer.sdk.deployment import Deployment
+from pqtransfer.sdk.in_memory import MemorySealer
+from pqtransfer.sdk.local_folder import LocalFolder
+from pqtransfer.sdk.local_journal import LocalCheckpointStore, name_journal
+from pqtransfer.sdk.reader import ModelReader
+from pqtransfer.sdk.sending import Upload, WatchProgress, find_unfinished, name_upload_journal, run_upload
+from pqtransfer.transfers.container import (
+    NotAContainerError,
+    open_data_key,
+    read_trusted_envelope,
+    read_trusted_manifest,
+)
+from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
+from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
+from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
+
+if TYPE_CHECKING:
+    from pqtransfer.crypto.secret import SecretBytes
+
+POLL_SECONDS = 1.0
+S3_SCHEME = "s3://"
+
+
+class NotReadyError(UnavailableError):
+    """The transfer has not come to an end yet."""
+
+    def __init__(self, record: TransferRecord) -> None:
+        done, total = record.progress.bytes_done, record.progress.bytes_total
+        share = f", {100 * done // total} % done" if total else ""
+        super().__init__(f"transfer {record.transfer_id} is {record.state}{share}; wait for it with --wait")
+
+
+class TransferEndedError(InputError):
+    """The transfer failed or was cancelled: there is nothing to receive."""
+
+    def __init__(self, record: TransferRecord) -> None:
+        reason = f": {record.failure.message}" if record.failure else ""
+        super().__init__(f"transfer {record.transfer_id} is {record.state}{reason}")
+
+
+@dataclass(frozen=True)
+class SendOptions:
+    """What else a sender may say of a transfer. Sizes are in bytes."""
+
+    suite_id: str = DEFAULT_SUITE_ID
+    metadata: dict[str, str] | None = None
+    expected_size_bytes: int | None = None
+    expected_sha256: bytes | None = None
+    hash_plaintext: bool = False
+    priority: int = 5
+    deadline: datetime | None = None
+    transfer_id: str | None = None
+    correlation_id: str | None = None
+    to_self: bool = True
+
+
+@dataclass(frozen=True)
+class ReceivedModel:
+    """A model that was received and verified."""
+
+    path: Path
+    manifest: Manifest
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Client:
+    """One deployment, with one session's credentials. `state_directory` holds the journals of uploads."""
+
+    deployment: Deployment
+    session: boto3.Session
+    state_directory: Path
+
+    @classmethod
+    def connect(
+        cls, deployment: Deployment, *, profile: str | None = None, state_directory: Path | None = None
+    ) -> "Client":
+        """A client with the default AWS credentials, or those of a profile."""
+        session = make_session(profile=profile, region=deployment.region)
+        return cls(deployment, session, state_directory or Path.home() / ".local" / "state" / "pqtransfer")
+
+    def local_holder(self, identity: PrivateIdentity) -> KeyHolder:
+        """A participant that keeps its own keys."""
+        return LocalKeyHolder(identity)
+
+    def managed_holder(self, participant: str) -> KeyHolder:
+        """A managed participant, whose role the session may take."""
+        reader = RoleKeyReader(self._client("sts"), connect=self._connect_secrets)
+        session_name = f"pqtransfer-{getpass.getuser()}-{socket.gethostname()}"
+        return ManagedKeyHolder(participant, self.registry, reader, session_name)
+
+    def send(
+        self,
+        source: str,
+        *,
+        sender: KeyHolder,
+        recipients: Sequence[str],
+        options: SendOptions | None = None,
+        watch: WatchProgress | None = None,
+    ) -> TransferRecord:
+        """Send a file, or an S3 object.
+
+        An S3 object of a managed sender is submitted to the queue, and this returns at once (SUBMITTED). Everything
+        else is encrypted here and uploaded, and this returns when it is done (COMPLETED). Sending the same file to the
+        same recipients again goes on where an earlier upload was interrupted.
+
+        Raises:
+            ParticipantUnknownError, ParticipantNotReadyError, WeakSuiteError: a participant cannot be used.
+            PqtransferError: why it failed.
+        """
+        options = options or SendOptions()
+        keys = resolve_recipients(
+            self._name_recipients(sender, recipients, options),
+            registry=self.registry,
+            minimum_suite_id=options.suite_id,
+        )
+        through_queue = source.startswith(S3_SCHEME) and isinstance(sender, ManagedKeyHolder)
+        request = self._make_request(source, sender, recipients, options, through_queue=through_queue)
+        if through_queue:
+            return self.submit(request)
+        return self._upload(source, request, sender, tuple(keys), options, watch)
+
+    def submit(self, request: TransferRequest) -> TransferRecord:
+        """Record a request and put it on the queue. Submitting it again does no harm."""
+        record = self.ledger.submit(request, at=datetime.now(UTC))
+        if record.state not in FINAL_STATES:
+            self.queue.send(request.to_json())
+        return record
+
+    def receive(
+        self,
+        transfer_id: str,
+        *,
+        reader: KeyHolder,
+        out: Path,
+        minimum_suite_id: str = DEFAULT_SUITE_ID,
+        watch: WatchProgress | None = None,
+    ) -> ReceivedModel:
+        """Decrypt a transfer to the new file `out`, which appears when all of it was verified.
+
+        Interrupted, the same call goes on with the parts that are missing.
+
+        Raises:
+            NotReadyError, TransferEndedError: the transfer is not COMPLETED.
+            NotARecipientError: it is not wrapped to this participant.
+            IntegrityError: something was changed; nothing stands under `out`.
+        """
+        started = time.monotonic()
+        container = self.container(transfer_id)
+        manifest, data_key = self._open(transfer_id, container, reader, minimum_suite_id)
+        journal = LocalCheckpointStore(name_journal(out))
+        context = JobContext(checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic)
+        if watch is not None:
+            context = JobContext(checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic, watch=watch)
+        order = DecryptionOrder(
+            job_id=transfer_id, manifest=manifest, data_key=data_key, destination_name=out.name, hash_parts=False
+        )
+        with LocalFolder(out.parent, journal=journal) as destination:
+            decrypt_model(order, container=container, destination=destination, context=context)
+        journal.clear(transfer_id)
+        return ReceivedModel(out, manifest, time.monotonic() - started)
+
+    def open_model(
+        self, transfer_id: str, *, reader: KeyHolder, minimum_suite_id: str = DEFAULT_SUITE_ID
+    ) -> ModelReader:
+        """A seekable file object over the model; only the segments that are read are fetched.
+
+        Raises:
+            as `receive`.
+        """
+        container = self.container(transfer_id)
+        manifest, data_key = self._open(transfer_id, container, reader, minimum_suite_id)
+        return ModelReader(container, manifest, data_key)
+
+    def status(self, transfer_id: str) -> TransferRecord:
+        """The transfer as it stands now."""
+        return self.ledger.get(transfer_id)
+
+    def list_recent(
+        self, *, sender: str | None = None, state: TransferState | None = None, limit: int = 20
+    ) -> Iterator[TransferRecord]:
+        """Transfers, newest first."""
+        return self.ledger.list_recent(sender=sender, state=state, limit=limit)
+
+    def cancel(self, transfer_id: str) -> TransferRecord:
+        """Cancel a transfer. A worker that runs it notices within seconds and drops what it uploaded."""
+        return self.ledger.cancel(transfer_id, at=datetime.now(UTC))
+
+    def follow(
+        self, transfer_id: str, *, timeout_seconds: float | None = None, sleep: Callable[[float], None] = time.sleep
+    ) -> Iterator[TransferRecord]:
+        """The transfer once a second, until it has ended.
+
+        Raises:
+            NotReadyError: it has not ended within the timeout.
+        """
+        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
+        while True:
+            record = self.ledger.get(transfer_id)
+            yield record
+            if record.state in FINAL_STATES:
+                return
+            if deadline is not None and time.monotonic() >= deadline:
+                raise NotReadyError(record)
+            sleep(POLL_SECONDS)
+
+    @cached_property
+    def ledger(self) -> DynamoTransferLedger:
+        """The ledger of transfers."""
+        endpoint_url = self.deployment.endpoint_url
+        resource = self.session.resource("dynamodb", endpoint_url=endpoint_url, config=client_config())
+        return DynamoTransferLedger(resource.Table(self.deployment.transfers_table))
+
+    @cached_property
+    def registry(self) -> DynamoKeyRegistry:
+        """The key registry."""
+        return DynamoKeyRegistry(self._client("dynamodb"), table_name=self.deployment.participants_table)
+
+    @cached_property
+    def queue(self) -> TransferQueue:
+        """The queue of requests."""
+        return TransferQueue(self._client("sqs"), queue_url=self.deployment.queue_url)
+
+    def container(self, transfer_id: str) -> S3Folder:
+        """The folder of one transfer in the data bucket."""
+        return S3Folder(self._data, bucket=self.deployment.data_bucket, prefix=f"transfers/{transfer_id}/")
+
+    @cached_property
+    def _data(self) -> S3Connection:
+        endpoint_url = self.deployment.data_endpoint_url or self.deployment.endpoint_url
+        return S3Connection.open(self.session, endpoint_url=endpoint_url)
+
+    def _client(self, service: Any) -> Any:
+        return self.session.client(service, endpoint_url=self.deployment.endpoint_url, config=client_config())
+
+    def _connect_secrets(self, credentials: Any) -> Any:
+        session = boto3.Session(
+            aws_access_key_id=credentials["AccessKeyId"],
+            aws_secret_access_key=credentials["SecretAccessKey"],
+            aws_session_token=credentials["SessionToken"],
+            region_name=self.deployment.region,
+        )
+        return session.client("secretsmanager", endpoint_url=self.deployment.endpoint_url, config=client_config())
+
+    def _open(
+        self, transfer_id: str, container: S3Folder, reader: KeyHolder, minimum_suite_id: str
+    ) -> tuple[Manifest, "SecretBytes"]:
+        def find_key(participant: str, key_id: str) -> PublicKey:
+            return find_signing_key(participant, key_id, registry=self.registry)
+
+        try:
+            signed = read_trusted_manifest(container, find_signing_key=find_key, minimum_suite_id=minimum_suite_id)
+            envelope = read_trusted_envelope(container, find_signing_key=find_key).envelope
+        except NotAContainerError:
+            record = self.ledger.get(transfer_id)
+            if record.state is TransferState.COMPLETED:
+                raise
+            raise (TransferEndedError if record.state in FINAL_STATES else NotReadyError)(record) from None
+        keys = reader.opening_keys(envelope.recipient_key_ids)
+        return signed.body, open_data_key(signed.body, envelope, keys)
+
+    def _make_request(
+        self,
+        source: str,
+        sender: KeyHolder,
+        recipients: Sequence[str],
+        options: SendOptions,
+        *,
+        through_queue: bool,
+    ) -> TransferRequest:
+        transfer_id = options.transfer_id or str(uuid7())
+        metadata = {"filename": source.rstrip("/").rsplit("/", 1)[-1].split("?", 1)[0], **(options.metadata or {})}
+        return TransferRequest(
+            transfer_id=transfer_id,
+            kind=TransferKind.ENCRYPT if through_queue else TransferKind.UPLOAD,
+            source=source if through_queue else None,
+            sender=sender.participant,
+            recipients=self._name_recipients(sender, recipients, options),
+            suite=options.suite_id,
+            expected_size_bytes=options.expected_size_bytes,
+            expected_sha256=options.expected_sha256,
+            priority=options.priority,
+            deadline=options.deadline,
+            correlation_id=options.correlation_id or transfer_id,
+            metadata=metadata,
+        )
+
+    def _name_recipients(self, sender: KeyHolder, recipients: Sequence[str], options: SendOptions) -> tuple[str, ...]:
+        own = [sender.participant] if options.to_self else []
+        return tuple(dict.fromkeys([*recipients, *own]))
+
+    def _upload(
+        self,
+        source: str,
+        request: TransferRequest,
+        sender: KeyHolder,
+        keys: tuple[PublicKey, ...],
+        options: SendOptions,
+        watch: WatchProgress | None,
+    ) -> TransferRecord:
+        location = source if source.startswith(S3_SCHEME) else str(Path(source).absolute())
+        directory = self.state_directory / "uploads"
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        deployment = f"{self.deployment.account_id}/{self.deployment.environment}/{self.deployment.data_bucket}"
+        journal = LocalCheckpointStore(
+            name_upload_journal(directory, deployment=deployment, source=location, request=request)
+        )
+        unfinished = find_unfinished(journal, self.ledger) if options.transfer_id is None else None
+        request = unfinished or request
+        if location.startswith(S3_SCHEME):
+            place = S3Location.parse(location)
+            site = S3Connection.open(self.session, endpoint_url=self.deployment.endpoint_url)
+            source_folder = S3Folder(site, bucket=place.bucket)
+            stored = source_folder.find(place.key, version_id=place.version_id)
+            return self._run(request, sender, keys, source_folder, stored, journal, options, watch)
+        path = Path(location)
+        with LocalFolder(path.parent) as folder:
+            return self._run(request, sender, keys, folder, folder.find(path.name), journal, options, watch)
+
+    def _run(
+        self,
+        request: TransferRequest,
+        sender: KeyHolder,
+        keys: tuple[PublicKey, ...],
+        source_folder: Any,
+        source: Any,
+        journal: LocalCheckpointStore,
+        options: SendOptions,
+        watch: WatchProgress | None,
+    ) -> TransferRecord:
+        upload = Upload(
+            request=request,
+            holder=sender,
+            recipients=keys,
+            source_folder=source_folder,
+            source=source,
+            container=self.container(request.transfer_id),
+            journal=journal,
+            hash_plaintext=options.hash_plaintext,
+        )
+        return run_upload(upload, ledger=self.ledger, watch=watch)

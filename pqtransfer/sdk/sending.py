@@ -1,0 +1,183 @@
+"""Send a model: through the queue, where a worker encrypts it, or from here, so that its plaintext stays here.
+
+An upload from here is resumable: its journal holds the parts done and the data key, sealed to the sender's own KEM key.
+Running the same command again goes on where it ended.
+"""
+
+import hashlib
+import os
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pqtransfer.crypto.canonical_json import write_canonical_json
+from pqtransfer.crypto.keypairs import PublicKey
+from pqtransfer.crypto.sealing import seal_to_key, unseal_with_keys
+from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.keys.holder import KeyHolder
+from pqtransfer.sdk.local_journal import LocalCheckpointStore
+from pqtransfer.transfers.container import describe_container
+from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, encrypt_model
+from pqtransfer.transfers.folder import Folder, StoredObject
+from pqtransfer.transfers.heartbeat import Heartbeat
+from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.ledger import (
+    FINAL_STATES,
+    Lease,
+    LeaseLostError,
+    TransferLedger,
+    TransferNotFoundError,
+    TransferRecord,
+    TransferState,
+    explain_failure,
+)
+from pqtransfer.transfers.parts import StopSignal
+from pqtransfer.transfers.progress import ProgressMeter
+from pqtransfer.transfers.request import TransferRequest
+
+LEASE_SECONDS = 60
+_SEAL_LABEL = b"pqtransfer/v1/local-checkpoint/"
+
+WatchProgress = Callable[[ProgressMeter], None]
+
+
+@dataclass(frozen=True)
+class HolderDataKeySealer:
+    """`DataKeySealer` for a journal on the sender's machine: only the sender's own KEM key opens it."""
+
+    holder: KeyHolder
+
+    def seal(self, data_key: SecretBytes, *, transfer_id: str) -> bytes:
+        key = self.holder.public_kem_key()
+        return bytes.fromhex(key.key_id) + seal_to_key(data_key, key, label=_SEAL_LABEL + transfer_id.encode())
+
+    def unseal(self, sealed: bytes, *, transfer_id: str) -> SecretBytes:
+        keys = self.holder.opening_keys([sealed[:32].hex()])
+        return unseal_with_keys(sealed[32:], keys, label=_SEAL_LABEL + transfer_id.encode())
+
+
+@dataclass(frozen=True)
+class Upload:
+    """One upload from this machine: the request, the source, and where it goes."""
+
+    request: TransferRequest
+    holder: KeyHolder
+    recipients: tuple[PublicKey, ...]
+    source_folder: Folder
+    source: StoredObject
+    container: Folder
+    journal: LocalCheckpointStore
+    hash_plaintext: bool
+
+
+def name_upload_journal(directory: Path, *, deployment: str, source: str, request: TransferRequest) -> Path:
+    """The journal of an upload: the same source to the same recipients has the same name."""
+    identity = {
+        "deployment": deployment,
+        "recipients": sorted(request.recipients),
+        "sender": request.sender,
+        "source": source,
+        "suite": request.suite,
+    }
+    return directory / f"{hashlib.sha256(write_canonical_json(identity)).hexdigest()[:40]}.journal"
+
+
+def find_unfinished(journal: LocalCheckpointStore, ledger: TransferLedger) -> TransferRequest | None:
+    """The request of an upload that was begun and can be gone on with."""
+    head = journal.load_head()
+    if head is None:
+        return None
+    try:
+        record = ledger.get(head.transfer_id)
+    except TransferNotFoundError:
+        return None
+    return None if record.state in FINAL_STATES else record.request
+
+
+def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress | None) -> TransferRecord:
+    """Encrypt and upload, recording every step in the ledger.
+
+    Raises:
+        ClaimedElsewhereError: the same upload runs in another process.
+        UnavailableError: the store or the ledger does not answer; the same command goes on later.
+        PqtransferError: why it failed for good; the transfer is FAILED and nothing of it remains.
+    """
+    request = upload.request
+    ledger.submit(request, at=_now())
+    lease = ledger.claim(
+        request.transfer_id,
+        owner=f"{socket.gethostname()}-{os.getpid()}",
+        at=_now(),
+        lease_expires_at=_now() + timedelta(seconds=LEASE_SECONDS),
+    )
+    stop = StopSignal()
+    heartbeat = Heartbeat(
+        lease, ledger=ledger, stop=stop, lease_seconds=LEASE_SECONDS, now=_now, monotonic=time.monotonic
+    )
+
+    def show(meter: ProgressMeter) -> None:
+        heartbeat.watch(meter)
+        if watch is not None:
+            watch(meter)
+
+    context = JobContext(
+        checkpoints=upload.journal,
+        sealer=HolderDataKeySealer(upload.holder),
+        monotonic=time.monotonic,
+        stop=stop,
+        watch=show,
+    )
+    try:
+        with heartbeat:
+            made = encrypt_model(
+                EncryptionOrder(
+                    transfer_id=request.transfer_id,
+                    suite_id=request.suite,
+                    sender=request.sender,
+                    signing_key=upload.holder.signing_key(),
+                    recipients=upload.recipients,
+                    created_at=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
+                    metadata=request.metadata,
+                    expected_size_bytes=request.expected_size_bytes,
+                    expected_sha256=request.expected_sha256,
+                    hash_plaintext=upload.hash_plaintext,
+                ),
+                source_folder=upload.source_folder,
+                source=upload.source,
+                container=upload.container,
+                context=context,
+            )
+    except LeaseLostError as error:
+        if error.state is TransferState.CANCELLED:
+            discard_upload(request.transfer_id, container=upload.container, context=context)
+        raise
+    except (UnavailableError, KeyboardInterrupt) as error:
+        _give_back(lease, ledger, error)
+        raise
+    except PqtransferError as error:
+        discard_upload(request.transfer_id, container=upload.container, context=context)
+        ledger.fail(lease, at=_now(), failure=explain_failure(error))
+        raise
+    result = describe_container(
+        made.manifest.body, location=upload.container.locate(""), epoch=made.envelope.body.epoch
+    )
+    ledger.complete(lease, at=_now(), result=result, progress=heartbeat.read_progress())
+    upload.journal.clear(request.transfer_id)
+    return ledger.get(request.transfer_id)
+
+
+def _give_back(lease: Lease, ledger: TransferLedger, error: BaseException) -> None:
+    """Release the lease so that the next run need not wait; if that fails, the lease expires by itself."""
+    failure = explain_failure(error) if isinstance(error, PqtransferError) else None
+    try:
+        ledger.release(lease, at=_now(), error=failure)
+    except (UnavailableError, LeaseLostError):
+        return
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
