@@ -8,7 +8,7 @@ memory of one read <= 20 * limit_bytes + 100 bytes * MAXIMUM_VALUES.
 import base64
 import binascii
 import json
-from typing import Annotated, Any, NoReturn, TypeAlias
+from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
 
 import rfc8785
 from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationError
@@ -16,6 +16,7 @@ from pydantic import BaseModel, BeforeValidator, PlainSerializer, ValidationErro
 from pqtransfer.errors import IntegrityError
 
 JsonObject: TypeAlias = dict[str, Any]
+Document = TypeVar("Document", bound=BaseModel)
 
 MAXIMUM_VALUES = 1 << 15
 """Values in one document. The largest are 10,000 part digests, or 1,000 stanzas of 4 fields, and 16 KiB of metadata."""
@@ -61,13 +62,23 @@ def read_canonical_json(data: bytes, *, name: str, limit_bytes: int) -> JsonObje
     return document
 
 
-def explain_violation(name: str, error: ValidationError) -> MalformedDocumentError:
-    """The error for a document that parses but does not follow its model. Names fields, never values."""
-    places = "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc']) or 'document'}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False, include_context=False)[:5]
-    )
-    return MalformedDocumentError(f"the {name} does not follow its format: {_make_printable(places[:500])}")
+def read_document(model: type[Document], data: bytes, *, name: str, limit_bytes: int) -> Document:
+    """Parse one canonical JSON document that is exactly what `model` writes.
+
+    A field that is left out where it has a default, or an absent one that is spelled `null`, would read as the same
+    model: two documents for one signature. Such a document is refused.
+
+    Raises:
+        MalformedDocumentError: not canonical JSON, or not a document of this format.
+    """
+    fields = read_canonical_json(data, name=name, limit_bytes=limit_bytes)
+    try:
+        document = model.model_validate(fields)
+    except ValidationError as error:
+        raise _explain_violation(name, error) from None
+    if write_canonical_json(document) != data:
+        raise MalformedDocumentError(f"the {name} leaves out a field that must be there, or spells out an absent one")
+    return document
 
 
 def encode_base64(value: bytes) -> str:
@@ -88,6 +99,15 @@ def decode_base64(text: str) -> bytes:
     if encode_base64(value) != text:
         raise ValueError("is not the standard base64 spelling")
     return value
+
+
+def _explain_violation(name: str, error: ValidationError) -> MalformedDocumentError:
+    """The error for a document that parses but does not follow its model. Names fields, never values."""
+    places = "; ".join(
+        f"{'.'.join(str(part) for part in problem['loc']) or 'document'}: {problem['msg']}"
+        for problem in error.errors(include_input=False, include_url=False, include_context=False)[:5]
+    )
+    return MalformedDocumentError(f"the {name} does not follow its format: {_make_printable(places[:500])}")
 
 
 def _read_base64_field(value: object) -> bytes:

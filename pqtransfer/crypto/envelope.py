@@ -12,13 +12,12 @@ from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, FailFast, Field
 
 from pqtransfer.crypto.canonical_json import (
     Base64Bytes,
     MalformedDocumentError,
-    explain_violation,
-    read_canonical_json,
+    read_document,
     write_canonical_json,
 )
 from pqtransfer.crypto.floe import DATA_KEY_LENGTH_BYTES
@@ -98,11 +97,7 @@ class Envelope(BaseModel):
             UnknownSuiteError: its suite is not known.
             InvalidSignatureError: the body is not what was signed.
         """
-        document = read_canonical_json(data, name="envelope", limit_bytes=ENVELOPE_LIMIT_BYTES)
-        try:
-            envelope = cls.model_validate(document)
-        except ValidationError as error:
-            raise explain_violation("envelope", error) from None
+        envelope = read_document(cls, data, name="envelope", limit_bytes=ENVELOPE_LIMIT_BYTES)
         _check_stanzas(envelope.body)
         key = envelope.signing_key
         key.require_valid()

@@ -103,16 +103,17 @@ class FloeCipher:
         nonce is drawn at every call, so encrypting a segment again is safe for confidentiality.
 
         Raises:
-            ValueError: the plaintext's length is not allowed, or `out` is too short.
+            ValueError: the index or the plaintext's length is not allowed, or `out` is too short.
         """
-        length = len(memoryview(plaintext)) + OVERHEAD_BYTES
+        segment_data = _segment_data(index, final=final)
+        length = memoryview(plaintext).nbytes + OVERHEAD_BYTES
         if length > self.segment_size_bytes or (not final and length != self.segment_size_bytes):
             raise ValueError("a segment is full, or final and not longer than full")
         nonce = os.urandom(_NONCE_LENGTH_BYTES)
         out[:4] = struct.pack(">I", length) if final else _INTERNAL_MARK
         out[4:_BODY_OFFSET] = nonce
         body = out[_BODY_OFFSET:length]
-        self._segment_key(index).encrypt_into(nonce, plaintext, _segment_data(index, final=final), body)
+        self._segment_key(index).encrypt_into(nonce, plaintext, segment_data, body)
         return length
 
     def decrypt_segment_into(self, index: int, segment: Buffer, out: memoryview, *, final: bool) -> int:
@@ -123,7 +124,8 @@ class FloeCipher:
         Raises:
             DamagedSegmentError: it is not the segment that was encrypted at this place with this finality.
         """
-        view = memoryview(segment)
+        segment_data = _segment_data(index, final=final)
+        view = memoryview(segment).cast("B")
         length = len(view)
         if not OVERHEAD_BYTES <= length <= self.segment_size_bytes or (not final and length != self.segment_size_bytes):
             raise DamagedSegmentError(index)
@@ -134,7 +136,7 @@ class FloeCipher:
         plaintext_length = length - OVERHEAD_BYTES
         target = out[:plaintext_length]
         try:
-            self._segment_key(index).decrypt_into(nonce, view[_BODY_OFFSET:], _segment_data(index, final=final), target)
+            self._segment_key(index).decrypt_into(nonce, view[_BODY_OFFSET:], segment_data, target)
         except InvalidTag:
             target[:] = bytes(plaintext_length)  # decrypt_into leaves what it deciphered before it saw the tag
             raise DamagedSegmentError(index) from None

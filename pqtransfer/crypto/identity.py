@@ -7,13 +7,13 @@ and binds the KEM key to it. Whoever takes an identity from elsewhere still has 
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from pqtransfer.crypto.canonical_json import (
     Base64Bytes,
     MalformedDocumentError,
-    explain_violation,
     read_canonical_json,
+    read_document,
     write_canonical_json,
 )
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, PublicKey, generate_private_key
@@ -85,11 +85,7 @@ class PublicIdentity(BaseModel):
             UnknownSuiteError, InvalidKeyError: a key is not valid.
             InvalidProofError: the proof does not hold.
         """
-        document = read_canonical_json(data, name="identity", limit_bytes=IDENTITY_LIMIT_BYTES)
-        try:
-            identity = cls.model_validate(document)
-        except ValidationError as error:
-            raise explain_violation("identity", error) from None
+        identity = read_document(cls, data, name="identity", limit_bytes=IDENTITY_LIMIT_BYTES)
         identity.require_valid()
         return identity
 

@@ -14,13 +14,12 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric import ec, mlkem, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from pqtransfer.crypto.canonical_json import (
     Base64Bytes,
     MalformedDocumentError,
-    explain_violation,
-    read_canonical_json,
+    read_document,
     write_canonical_json,
 )
 from pqtransfer.crypto.secret import SecretBytes
@@ -71,11 +70,7 @@ class PublicKey(BaseModel):
             MalformedDocumentError: not a public key document.
             UnknownSuiteError, InvalidKeyError: the bytes are not a key of a known suite.
         """
-        document = read_canonical_json(data, name="public key", limit_bytes=KEY_DOCUMENT_LIMIT_BYTES)
-        try:
-            key = cls.model_validate(document)
-        except ValidationError as error:
-            raise explain_violation("public key", error) from None
+        key = read_document(cls, data, name="public key", limit_bytes=KEY_DOCUMENT_LIMIT_BYTES)
         key.require_valid()
         return key
 
@@ -206,9 +201,10 @@ class PrivateKey:
             UnknownSuiteError: the suite is not known.
         """
         try:
-            fields = read_canonical_json(data.reveal(), name="private key", limit_bytes=KEY_DOCUMENT_LIMIT_BYTES)
-            document = _PrivateKeyDocument.model_validate(fields)
-        except (MalformedDocumentError, ValidationError):
+            document = read_document(
+                _PrivateKeyDocument, data.reveal(), name="private key", limit_bytes=KEY_DOCUMENT_LIMIT_BYTES
+            )
+        except MalformedDocumentError:
             raise MalformedDocumentError("this is not a private key document of pqtransfer") from None
         return cls(document.purpose, document.suite_id, SecretBytes(document.seed))
 

@@ -10,13 +10,12 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field
 
 from pqtransfer.crypto.canonical_json import (
     Base64Bytes,
     MalformedDocumentError,
-    explain_violation,
-    read_canonical_json,
+    read_document,
     write_canonical_json,
 )
 from pqtransfer.crypto.floe import HEADER_LENGTH_BYTES
@@ -150,11 +149,7 @@ class SignedManifest(BaseModel):
             UnknownSuiteError: its suite is not known.
             InvalidSignatureError: the body is not what was signed.
         """
-        document = read_canonical_json(data, name="manifest", limit_bytes=MANIFEST_LIMIT_BYTES)
-        try:
-            manifest = cls.model_validate(document)
-        except ValidationError as error:
-            raise explain_violation("manifest", error) from None
+        manifest = read_document(cls, data, name="manifest", limit_bytes=MANIFEST_LIMIT_BYTES)
         manifest.body.require_consistent()
         key = manifest.signing_key
         key.require_valid()
