@@ -12,8 +12,9 @@ from pqtransfer.cli.options import (
     RecipientOption,
     SenderOption,
     load_sender,
+    show_examples,
 )
-from pqtransfer.cli.output import JsonOption, print_fields
+from pqtransfer.cli.output import JsonOption, print_fields, print_warning
 from pqtransfer.cli.progress_bar import show_progress
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 
-@app.command(epilog="Example: pqtransfer inspect container --json")
+@app.command(epilog=show_examples("pqtransfer inspect container --json"))
 def inspect(container: ContainerArgument, as_json: JsonOption = False) -> None:
     """Show what a container says of itself. Needs no key; signatures hold by the keys that the container carries."""
     from pqtransfer.sdk import inspect_directory
@@ -30,7 +31,7 @@ def inspect(container: ContainerArgument, as_json: JsonOption = False) -> None:
     print_fields(_describe(inspect_directory(container)), as_json=as_json)
 
 
-@app.command(epilog="Example: pqtransfer verify container --sender hospital-a/public-keys.json")
+@app.command(epilog=show_examples("pqtransfer verify container --sender hospital-a/public-keys.json"))
 def verify(
     container: ContainerArgument,
     sender: Annotated[Path, typer.Option(metavar="PUB", help="The sender's public-keys.json, or its directory.")],
@@ -44,6 +45,11 @@ def verify(
     with show_progress("verifying", quiet=as_json) as display:
         opened = verify_directory(container, sender=known_sender, minimum_suite_id=minimum_suite, watch=display.watch)
     body = opened.manifest.body
+    if opened.rewrapped:
+        print_warning(
+            f"the envelope was not wrapped by the sender but by {opened.envelope.body.signer}, signing key "
+            f"{opened.envelope.signing_key.key_id}; the payload is the sender's all the same"
+        )
     print_fields(
         {
             "verified": True,
@@ -58,10 +64,7 @@ def verify(
     )
 
 
-@app.command(
-    epilog="Example: pqtransfer rewrap container --key keys/hospital-a --to hospital-d/public-keys.json.  "
-    "The list replaces the old one. It is no revocation: who could read the container before may have kept its key."
-)
+@app.command(epilog=show_examples("pqtransfer rewrap container --key keys/hospital-a --to hospital-d/public-keys.json"))
 def rewrap(
     container: ContainerArgument,
     key: Annotated[Path, typer.Option(metavar="DIR", help="Your key directory; you must be a recipient.")],
@@ -70,7 +73,11 @@ def rewrap(
     not_to_self: NotToSelfOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Change who can decrypt: replaces the envelope, moves no byte of the payload."""
+    """Change who can decrypt: replaces the envelope, moves no byte of the payload.
+
+    The recipients you name replace the old ones. This is no revocation: whoever could read the container before may
+    have kept its key.
+    """
     from pqtransfer.sdk import load_private_identity, load_public_identity, rewrap_directory
 
     recipients = [load_public_identity(path) for path in to]

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pqtransfer.cli import containers, offline
+from pqtransfer.cli import containers, models, offline, participants, transfers
 from pqtransfer.cli.output import print_error, wants_json
 from pqtransfer.errors import PqtransferError
 
@@ -43,6 +43,9 @@ app = typer.Typer(
 )
 app.add_typer(offline.app)
 app.add_typer(containers.app)
+app.add_typer(models.app)
+app.add_typer(transfers.app)
+app.add_typer(participants.app)
 
 
 def _print_version(wanted: bool) -> None:

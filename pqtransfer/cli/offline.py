@@ -16,11 +16,13 @@ from pqtransfer.cli.options import (
     NotToSelfOption,
     RecipientOption,
     SenderOption,
+    UsageError,
     load_sender,
+    parse_metadata,
+    show_examples,
 )
 from pqtransfer.cli.output import JsonOption, print_fields, print_warning
 from pqtransfer.cli.progress_bar import show_progress
-from pqtransfer.errors import InputError
 
 if TYPE_CHECKING:
     from pqtransfer.sdk.offline import OpenContainer
@@ -30,13 +32,7 @@ app = typer.Typer()
 _RANGE = re.compile(r"(\d{0,18}):(\d{0,18})")
 
 
-class UsageError(InputError):
-    """An option's value cannot be used."""
-
-
-@app.command(
-    epilog="Example: pqtransfer keygen --out keys/hospital-a, then give keys/hospital-a/public-keys.json to others."
-)
+@app.command(epilog=show_examples("pqtransfer keygen --out keys/hospital-a"))
 def keygen(
     out: Annotated[Path, typer.Option(metavar="DIR", help="The key directory to make.")],
     name: Annotated[
@@ -67,8 +63,9 @@ def keygen(
 
 
 @app.command(
-    epilog="Example: pqtransfer encrypt model.safetensors --sender keys/hospital-a "
-    "--to hospital-b/public-keys.json --to hospital-c/public-keys.json --out container"
+    epilog=show_examples(
+        "pqtransfer encrypt model.safetensors --sender keys/hospital-a --to hospital-b/public-keys.json --out container"
+    )
 )
 def encrypt(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The model.")],
@@ -91,7 +88,7 @@ def encrypt(
     """Encrypt a model to its recipients, and to yourself. The container appears when it is whole."""
     from pqtransfer.sdk import encrypt_file, load_private_identity, load_public_identity
 
-    pairs = _parse_metadata(metadata or [])
+    pairs = parse_metadata(metadata or [])
     identity = load_private_identity(sender)
     recipients = [load_public_identity(path) for path in to]
     with show_progress("encrypting", quiet=as_json) as display:
@@ -123,9 +120,10 @@ def encrypt(
 
 
 @app.command(
-    epilog="Examples: pqtransfer decrypt container --key keys/hospital-b --sender hospital-a/public-keys.json "
-    "--out model.safetensors.  The first kilobyte to stdout: pqtransfer decrypt container --key keys/hospital-b "
-    "--range 0:1024 --out -"
+    epilog=show_examples(
+        "pqtransfer decrypt container --key keys/hospital-b --sender hospital-a/public-keys.json --out model.bin",
+        "pqtransfer decrypt container --key keys/hospital-b --range 0:1024 --out -",
+    )
 )
 def decrypt(
     container: ContainerArgument,
@@ -189,18 +187,6 @@ def _warn_of_strangers(opened: "OpenContainer") -> None:
             f"the sender is not authenticated: the container names {opened.manifest.body.sender}, signing key "
             f"{opened.manifest.signing_key.key_id}; compare that key with theirs, or give --sender"
         )
-
-
-def _parse_metadata(pairs: list[str]) -> dict[str, str]:
-    metadata: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not name or not equals:
-            raise UsageError(f"--metadata {pair!r} is not KEY=VALUE")
-        if name in metadata:
-            raise UsageError(f"--metadata names {name!r} twice")
-        metadata[name] = value
-    return metadata
 
 
 def _parse_range(text: str | None) -> tuple[int | None, int | None]:

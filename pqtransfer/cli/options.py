@@ -5,8 +5,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pqtransfer.errors import InputError
+
 if TYPE_CHECKING:
     from pqtransfer.crypto.identity import PublicIdentity
+
+
+class UsageError(InputError):
+    """An option's value cannot be used."""
+
 
 ContainerArgument = Annotated[Path, typer.Argument(metavar="DIR", help="The container directory.")]
 RecipientOption = Annotated[
@@ -21,6 +28,28 @@ MinimumSuiteOption = Annotated[
     str, typer.Option("--minimum-suite", metavar="SUITE", help="Refuse containers of a weaker suite.")
 ]
 NotToSelfOption = Annotated[bool, typer.Option("--not-to-self", help="Do not make yourself a recipient.")]
+
+
+def show_examples(*commands: str) -> str:
+    """The end of a command's help: one example a line."""
+    return "\n\n".join(["Examples:" if len(commands) > 1 else "Example:", *commands])
+
+
+def parse_metadata(pairs: list[str]) -> dict[str, str]:
+    """`KEY=VALUE` texts as a dictionary.
+
+    Raises:
+        UsageError: a text is not of that form, or names a key again.
+    """
+    metadata: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not name or not equals:
+            raise UsageError(f"--metadata {pair!r} is not KEY=VALUE")
+        if name in metadata:
+            raise UsageError(f"--metadata names {name!r} twice")
+        metadata[name] = value
+    return metadata
 
 
 def load_sender(path: Path | None) -> "PublicIdentity | None":

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pqtransfer.cli.deployments import DEFAULT_DEPLOYMENT, DeploymentFile
 from pqtransfer.cli.output import JsonOption, print_json, print_table
 from pqtransfer.errors import InputError
 
@@ -13,18 +14,11 @@ if TYPE_CHECKING:
     from pqtransfer.sdk.participants import Participants
 
 KEY_ID_DIGITS = 16
-DEFAULT_DEPLOYMENT = Path("deployment.json")
 
 app = typer.Typer(name="participants", help="Who can send and receive models.", no_args_is_help=True)
 
 Name = Annotated[
     str, typer.Argument(metavar="NAME", help="Lower-case letters, digits and hyphens.", show_default=False)
-]
-DeploymentFile = Annotated[
-    Path,
-    typer.Option(
-        "--deployment", metavar="FILE", envvar="PQTRANSFER_DEPLOYMENT", help="The file that the deployment wrote."
-    ),
 ]
 
 

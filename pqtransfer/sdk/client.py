@@ -24,6 +24,7 @@ from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.queue import TransferQueue
 from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import Manifest
@@ -194,6 +195,15 @@ class Client:
         journal.clear(transfer_id)
         return ReceivedModel(out, manifest, time.monotonic() - started)
 
+    def read_manifest(self, transfer_id: str, *, minimum_suite_id: str = DEFAULT_SUITE_ID) -> Manifest:
+        """The manifest of a completed transfer, signed by a known key of its sender. Needs no key.
+
+        Raises:
+            NotReadyError, TransferEndedError: the transfer is not COMPLETED.
+            IntegrityError: it was changed.
+        """
+        return self._read_trusted(transfer_id, self.container(transfer_id), minimum_suite_id)[0]
+
     def open_model(
         self, transfer_id: str, *, reader: KeyHolder, minimum_suite_id: str = DEFAULT_SUITE_ID
     ) -> ModelReader:
@@ -279,6 +289,10 @@ class Client:
     def _open(
         self, transfer_id: str, container: S3Folder, reader: KeyHolder, minimum_suite_id: str
     ) -> tuple[Manifest, "SecretBytes"]:
+        manifest, envelope = self._read_trusted(transfer_id, container, minimum_suite_id)
+        return manifest, open_data_key(manifest, envelope, reader.opening_keys(envelope.recipient_key_ids))
+
+    def _read_trusted(self, transfer_id: str, container: S3Folder, minimum_suite_id: str) -> tuple[Manifest, Envelope]:
         def find_key(participant: str, key_id: str) -> PublicKey:
             return find_signing_key(participant, key_id, registry=self.registry)
 
@@ -290,8 +304,7 @@ class Client:
             if record.state is TransferState.COMPLETED:
                 raise
             raise (TransferEndedError if record.state in FINAL_STATES else NotReadyError)(record) from None
-        keys = reader.opening_keys(envelope.recipient_key_ids)
-        return signed.body, open_data_key(signed.body, envelope, keys)
+        return signed.body, envelope
 
     def _make_request(
         self,

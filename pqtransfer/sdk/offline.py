@@ -122,9 +122,11 @@ def open_container(
     folder: Folder, *, sender: PublicIdentity | None = None, minimum_suite_id: str = DEFAULT_MINIMUM_SUITE_ID
 ) -> OpenContainer:
     """Like `open_directory`, for a container in any folder."""
-    manifest = read_manifest(folder, signer=sender.signing if sender else None)
-    if sender is not None and manifest.body.sender != sender.participant:
-        raise InvalidSignatureError("manifest", f"{sender.participant}: it names {manifest.body.sender} as its sender")
+    manifest = read_manifest(folder)
+    if sender is not None:
+        manifest.require_signer(sender.signing)
+        if manifest.body.sender != sender.participant:
+            raise InvalidSignatureError("manifest", f"{sender.participant}: it names {manifest.body.sender}")
     require_minimum_suite(manifest.body.suite, minimum_suite_id=minimum_suite_id)
     envelope = read_envelope(folder).envelope
     if (envelope.body.transfer_id, envelope.body.suite) != (manifest.body.transfer_id, manifest.body.suite):
