@@ -125,6 +125,9 @@ class RoleKeyReader:
 
 
 def _only_readable_by(role_arn: str) -> dict[str, Any]:
+    # AWS compares the role's ARN whoever took it; emulators compare the ARN of the session.
+    account_part, _, role_path = role_arn.partition(":role/")
+    sessions_arn = f"{account_part.replace(':iam:', ':sts:')}:assumed-role/{role_path.rpartition('/')[2]}/*"
     return {
         "Version": "2012-10-17",
         "Statement": [
@@ -134,7 +137,7 @@ def _only_readable_by(role_arn: str) -> dict[str, Any]:
                 "Principal": "*",
                 "Action": "secretsmanager:GetSecretValue",
                 "Resource": "*",
-                "Condition": {"ArnNotEquals": {"aws:PrincipalArn": role_arn}},
+                "Condition": {"ArnNotLike": {"aws:PrincipalArn": [role_arn, sessions_arn]}},
             }
         ],
     }

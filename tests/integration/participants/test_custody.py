@@ -70,7 +70,8 @@ def test_a_secret_denies_everyone_but_the_role(
     [statement] = policy["Statement"]
     assert (statement["Effect"], statement["Principal"]) == ("Deny", "*")
     assert statement["Action"] == "secretsmanager:GetSecretValue"
-    assert statement["Condition"] == {"ArnNotEquals": {"aws:PrincipalArn": ROLE_ARN}}
+    sessions = f"arn:aws:sts::{ACCOUNT}:assumed-role/{ROLE_NAME}/*"
+    assert statement["Condition"] == {"ArnNotLike": {"aws:PrincipalArn": [ROLE_ARN, sessions]}}
 
 
 def test_names_of_secrets(vault: SecretsManagerVault, keys: tuple[KeyVersion, KeyVersion]) -> None:
