@@ -133,7 +133,8 @@ class EnvironmentConfig(BaseModel):
         if self.lease_seconds > self.message_visibility_seconds:
             problems.append(
                 f"lease_seconds={self.lease_seconds} outlasts "
-                f"message_visibility_seconds={self.message_visibility_seconds}, so that a second worker would find a dead worker's claim: raise message_visibility_seconds"
+                f"message_visibility_seconds={self.message_visibility_seconds}, so that a second worker would find "
+                "a dead worker's claim: raise message_visibility_seconds"
             )
         return problems
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from aws_cdk import aws_lambda as lambda_
 
+from infra.finished_folder import finished_once
 from pqtransfer.errors import UnavailableError
 
 ROOT = Path(__file__).parents[1]
@@ -63,12 +64,12 @@ class FunctionPackage:
 
     def code(self) -> lambda_.Code:
         """The asset: a copy of exactly those files."""
-        target = BUILD / "functions" / self.name
-        shutil.rmtree(target, ignore_errors=True)
-        for file in self.files():
-            (target / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / file, target / file)
-        return lambda_.Code.from_asset(str(target))
+        files = {file: (ROOT / file).read_bytes() for file in self.files()}
+        stamp = hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()[:16]
+        with finished_once(BUILD / "functions" / f"{self.name}-{stamp}") as unfinished:
+            if unfinished:
+                _write_files(unfinished, files)
+        return lambda_.Code.from_asset(str(BUILD / "functions" / f"{self.name}-{stamp}"))
 
 
 def layer_code(*, local: bool) -> lambda_.Code:
@@ -80,9 +81,16 @@ def layer_code(*, local: bool) -> lambda_.Code:
     target = _local_target() if local else ["--python-version", RUNTIME_PYTHON, "--python-platform", RUNTIME_PLATFORM]
     stamp = hashlib.sha256(LAYER_REQUIREMENTS.read_bytes() + repr(target).encode()).hexdigest()[:16]
     folder = BUILD / "layers" / stamp
-    if not folder.is_dir():
-        _build_layer(folder, target)
+    with finished_once(folder) as unfinished:
+        if unfinished:
+            _build_layer(unfinished / "python", target)
     return lambda_.Code.from_asset(str(folder), asset_hash=hashlib.sha256(stamp.encode()).hexdigest())
+
+
+def _write_files(folder: Path, files: dict[Path, bytes]) -> None:
+    for file, content in files.items():
+        (folder / file).parent.mkdir(parents=True, exist_ok=True)
+        (folder / file).write_bytes(content)
 
 
 def _local_target() -> list[str]:
@@ -91,20 +99,15 @@ def _local_target() -> list[str]:
 
 
 def _build_layer(folder: Path, target: list[str]) -> None:
-    """Install into a folder of its own and move it into place, so that a build that was cut off leaves nothing."""
-    unfinished = folder.with_suffix(".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
     command = [
         *_find_uv(), "pip", "install", "--quiet", "--no-deps", "--require-hashes", "--only-binary", ":all:",
-        "--target", str(unfinished / "python"), *target, "-r", str(LAYER_REQUIREMENTS),
+        "--target", str(folder), *target, "-r", str(LAYER_REQUIREMENTS),
     ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no word of it comes from outside
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no word comes from outside
     if done.returncode:
         raise LayerBuildError(done.stderr.strip())
-    for leftover in ("bin", ".lock"):
-        path = unfinished / "python" / leftover
-        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    unfinished.rename(folder)
+    shutil.rmtree(folder / "bin", ignore_errors=True)
+    (folder / ".lock").unlink(missing_ok=True)
 
 
 def _find_uv() -> list[str]:

@@ -1,18 +1,24 @@
 """Deploy one environment: the unmodified CDK (`bootstrap`, `deploy --all`), then `deployment.json` from the outputs."""
 
 import contextlib
+import hashlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from infra.finished_folder import finished_once
 from pqtransfer.errors import UnavailableError
 from pqtransfer.sdk.deployment import Deployment
 from scripts.toolchain import ROOT, cdk_command, tool_variables
 
-OUTPUTS_FOLDER = ROOT / "build" / "outputs"
+ASSEMBLY_FOLDER = ROOT / "build" / "assemblies"
+# What synthesis reads.
+ASSEMBLY_SOURCES = ("infra", "functions", "pqtransfer", "transfer_worker")
+ASSEMBLY_FILES = ("app.py", "cdk.json", "requirements.txt", "functions/requirements.txt", "transfer_worker/Dockerfile")
 
 
 class DeployError(UnavailableError):
@@ -49,12 +55,49 @@ def deploy(
     Raises:
         DeployError: it failed.
     """
-    outputs = OUTPUTS_FOLDER / f"{environment}.json"
-    outputs.parent.mkdir(parents=True, exist_ok=True)
-    outputs.unlink(missing_ok=True)
-    options = ["--context", f"env={environment}", "--require-approval", "never", "--outputs-file", str(outputs)]
-    run_cdk(["deploy", "--all", *options, *arguments], variables=variables, app=app, log=log)
-    return read_outputs(outputs)
+    with tempfile.TemporaryDirectory() as folder:
+        outputs = Path(folder) / "outputs.json"
+        options = ["--context", f"env={environment}", "--require-approval", "never", "--outputs-file", str(outputs)]
+        run_cdk(["deploy", "--all", *options, *arguments], variables=variables, app=app, log=log)
+        return read_outputs(outputs)
+
+
+def synthesize(
+    environment: str,
+    *,
+    variables: Mapping[str, str],
+    arguments: Sequence[str] = (),
+    reuse: bool = False,
+    log: Path | None = None,
+) -> Path:
+    """The cloud assembly of `environment`: what `cdk deploy --app FOLDER` deploys.
+
+    `reuse` takes an assembly that was made before from the same files, arguments and variables.
+
+    Raises:
+        DeployError: synthesis failed, or cdk-nag found something.
+    """
+    folder = ASSEMBLY_FOLDER / f"{environment}-{_hash_inputs(arguments, variables)}"
+    if not reuse:
+        shutil.rmtree(folder, ignore_errors=True)
+    with finished_once(folder) as unfinished:
+        if unfinished:
+            options = ["--context", f"env={environment}", "--quiet", "--output", str(unfinished)]
+            run_cdk(["synth", *options, *arguments], variables=variables, log=log)
+    return folder
+
+
+def _hash_inputs(arguments: Sequence[str], variables: Mapping[str, str]) -> str:
+    """A name for everything that an assembly is made from."""
+    digest = hashlib.sha256(repr([sys.version, *arguments]).encode())
+    for name in sorted(variables):
+        if name.startswith("PQTRANSFER_"):
+            digest.update(f"{name}={variables[name]}\n".encode())
+    files = [ROOT / name for name in ASSEMBLY_FILES]
+    files += [path for name in ASSEMBLY_SOURCES for path in (ROOT / name).rglob("*.py")]
+    for path in sorted(files):
+        digest.update(str(path).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def read_outputs(path: Path) -> dict[str, dict[str, str]]:

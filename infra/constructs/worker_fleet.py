@@ -96,8 +96,6 @@ class WorkerFleet(Construct):
         )
         acknowledge(
             task,
-            {
-                "ECS2": "The variables name resources and limits; no secret is ever a variable: roles give access."
-            },
+            {"ECS2": "The variables name resources and limits; no secret is ever a variable: roles give access."},
         )
         return task

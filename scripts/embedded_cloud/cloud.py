@@ -9,7 +9,7 @@ Where LOCALSTACK_HOST is set, no process is started: the LocalStack that answers
 
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -128,11 +128,11 @@ class EmbeddedCloud:
         return assume_role(admin, self.localstack_host, role if role.startswith("arn:") else role_arn(role))
 
     def deploy(
-        self, *, app: str | None = None, quiet: bool = True, say: Callable[[str], None] = lambda _: None
+        self, *, arguments: Sequence[str] = (), quiet: bool = True, say: Callable[[str], None] = lambda _: None
     ) -> Deployment:
         """Bootstrap where that was not done yet, deploy every stack, write `deployment.json` and the profiles.
 
-        `app` as for `scripts.deployment.deploy`. Repeating it updates in place.
+        `arguments` are for the CDK. Repeating it updates in place; what did not change is not synthesized again.
 
         Raises:
             DeployError: the CDK failed.
@@ -143,7 +143,9 @@ class EmbeddedCloud:
             say("cdk bootstrap")
             cdk.bootstrap(f"aws://{ACCOUNT}/{REGION}", variables=variables, log=log)
         say(f"cdk deploy --all --context env={ENVIRONMENT}")
-        outputs = cdk.deploy(ENVIRONMENT, variables=variables, app=app, log=log)
+        # The CDK compares what is deployed either way; an assembly that was made from the same files is the same.
+        app = cdk.synthesize(ENVIRONMENT, variables=variables, arguments=arguments, reuse=True, log=log)
+        outputs = cdk.deploy(ENVIRONMENT, variables=variables, app=str(app), arguments=arguments, log=log)
         deployment = Deployment.from_outputs(outputs, endpoint_url=self.endpoint_url)
         deployment.write(self.deployment_file)
         for role in ROLES:

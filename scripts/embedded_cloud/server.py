@@ -118,6 +118,8 @@ def _variables(folder: Path, *, port: int, secret: str) -> dict[str, str]:
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
         "AUTH": "true",
+        # Its MQTT broker would listen on every interface.
+        "IOT_MTLS_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,
         "AWS_SECRET_ACCESS_KEY": secret,
         "TMPDIR": str(folder / "tmp"),
