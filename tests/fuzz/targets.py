@@ -1,0 +1,213 @@
+"""The fuzz targets: one function for each thing that reads bytes of others, and the corpus that each starts from.
+
+A target returns when its oracle holds: False when the input was refused with a `PqtransferError`, True when it was
+taken and means what it should. Anything else (another exception, another plaintext, a second spelling) leaves it as an
+error. The container is a committed vector, so that an input that was kept can be replayed.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeAlias
+from unittest.mock import patch
+
+from pqtransfer.crypto import floe
+from pqtransfer.crypto.canonical_json import encode_base64, read_canonical_json, write_canonical_json
+from pqtransfer.crypto.envelope import ENVELOPE_CONTEXT, Envelope, open_envelope
+from pqtransfer.crypto.floe import FloeCipher
+from pqtransfer.crypto.identity import PrivateIdentity, PublicIdentity
+from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
+from pqtransfer.crypto.manifest import MANIFEST_CONTEXT, SignedManifest
+from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.errors import PqtransferError
+from tests.containers import Container, make_bytes, make_identity, open_container
+
+Target: TypeAlias = Callable[[bytes], bool]
+
+ALICE, BOB = make_identity("alice"), make_identity("bob")
+PLAINTEXT = make_bytes("pqt-1-three-bytes plaintext", 3)
+CONTAINER = Container.load(Path(__file__).resolve().parents[1] / "vectors" / "pqt-1-three-bytes")
+MANIFEST = SignedManifest.from_json(CONTAINER.manifest_json).body
+FILES = ("payload", "manifest_json", "envelope_json")
+SEGMENT_SIZE = 64
+CIPHER = FloeCipher(SecretBytes(bytes(32)), associated_data=b"", segment_size_bytes=SEGMENT_SIZE, iv=bytes(32))
+
+
+def read_json(data: bytes) -> bool:
+    """What is read is written the same way."""
+    try:
+        document = read_canonical_json(data, name="document", limit_bytes=1 << 20)
+    except PqtransferError:
+        return False
+    assert write_canonical_json(document) == data, "two spellings of one document"
+    return True
+
+
+def read_public_key(data: bytes) -> bool:
+    try:
+        key = PublicKey.from_json(data)
+    except PqtransferError:
+        return False
+    assert key.to_json() == data, "two documents for one key"
+    return True
+
+
+def read_private_key(data: bytes) -> bool:
+    try:
+        key = PrivateKey.from_json(SecretBytes(data))
+        key.public_key.require_valid()
+    except PqtransferError:
+        return False
+    assert key.to_json().reveal() == data, "two documents for one key"
+    return True
+
+
+def read_public_identity(data: bytes) -> bool:
+    """An identity that is read is one that its owner signed: Bob's, or nobody's."""
+    try:
+        identity = PublicIdentity.from_json(data)
+    except PqtransferError:
+        return False
+    assert (identity.participant, identity.kem) == ("bob", BOB.kem.public_key), "a forged identity"
+    return True
+
+
+def read_private_identity(data: bytes) -> bool:
+    try:
+        PrivateIdentity.from_json(SecretBytes(data)).to_public().require_valid()
+    except PqtransferError:
+        return False
+    return True
+
+
+def read_manifest(data: bytes) -> bool:
+    """A manifest that is read under Alice's key is the one that Alice signed."""
+    try:
+        manifest = SignedManifest.from_json(data)
+        manifest.require_signer(ALICE.signing.public_key)
+    except PqtransferError:
+        return False
+    assert manifest.body == MANIFEST, "a forged manifest"
+    return True
+
+
+def read_envelope(data: bytes) -> bool:
+    try:
+        envelope = Envelope.from_json(data)
+        envelope.require_signer(ALICE.signing.public_key)
+    except PqtransferError:
+        return False
+    assert data == CONTAINER.envelope_json, "a forged envelope"
+    return True
+
+
+def read_container(data: bytes) -> bool:
+    """One of the three files is replaced (the first byte says which): the plaintext is the one, or there is none."""
+    if not data:
+        return False
+    changed = replace(CONTAINER, **{FILES[data[0] % len(FILES)]: data[1:]})
+    try:
+        plaintext = open_container(changed, BOB.kem)
+    except PqtransferError:
+        return False
+    assert plaintext == PLAINTEXT, "a wrong byte"
+    return True
+
+
+def read_hostile_manifest(data: bytes) -> bool:
+    """The sender itself is hostile: any body, with a signature that holds."""
+    signed = _sign(data, MANIFEST_CONTEXT)
+    if signed is None:
+        return False
+    try:
+        manifest = SignedManifest.from_json(signed)
+        open_container(replace(CONTAINER, manifest_json=signed), BOB.kem)
+    except PqtransferError:
+        return False
+    assert manifest.body.part_sha256 == MANIFEST.part_sha256, "a wrong byte"
+    return True
+
+
+def read_hostile_envelope(data: bytes) -> bool:
+    """Who wrapped is hostile: any body, with a signature that holds, opened with keys of both suites."""
+    signed = _sign(data, ENVELOPE_CONTEXT)
+    if signed is None:
+        return False
+    try:
+        open_envelope(Envelope.from_json(signed), MANIFEST, [make_identity("bob", "PQT-2").kem, BOB.kem, BOB.signing])
+    except PqtransferError:
+        return False
+    body = json.loads(CONTAINER.envelope_json)["body"]
+    assert json.loads(signed)["body"]["stanzas"] == body["stanzas"], "a list of recipients that nobody authenticated"
+    return True
+
+
+def read_segment(data: bytes) -> bool:
+    """The first byte says inner or final; nobody else has the key, so only the one known segment is taken."""
+    if not data:
+        return False
+    final, out = bool(data[0] & 1), bytearray(SEGMENT_SIZE)
+    try:
+        CIPHER.decrypt_segment_into(0, data[1:], memoryview(out), final=final)
+    except PqtransferError:
+        assert not any(out), "unauthenticated plaintext"
+        return False
+    assert (final, data[1:]) == (True, _SEGMENT), "a forged segment"
+    return True
+
+
+def read_floe_header(data: bytes) -> bool:
+    try:
+        FloeCipher.open(SecretBytes(bytes(32)), header=data, associated_data=b"", segment_size_bytes=SEGMENT_SIZE)
+    except PqtransferError:
+        return False
+    assert data == CIPHER.header, "a forged header"
+    return True
+
+
+def _sign(data: bytes, context: bytes) -> bytes | None:
+    """A document around any JSON body; None where even the hostile sender cannot write one."""
+    try:
+        body: Any = json.loads(data)
+        message = write_canonical_json(body)
+        signature = ALICE.signing.sign(message, context=context)
+        signed = {"public_key": encode_base64(ALICE.signing.public_key.raw), "signature": encode_base64(signature)}
+        return write_canonical_json({"body": body, "signed": signed})
+    except (ValueError, RecursionError, AttributeError):
+        return None
+
+
+def _encrypt_segment() -> bytes:
+    out = bytearray(SEGMENT_SIZE)
+    with patch.object(floe.os, "urandom", bytes):
+        return bytes(out[: CIPHER.encrypt_segment_into(0, b"plaintext", memoryview(out), final=True)])
+
+
+_SEGMENT = _encrypt_segment()
+_BODIES = [
+    write_canonical_json(json.loads(file)["body"]) for file in (CONTAINER.manifest_json, CONTAINER.envelope_json)
+]
+_IDENTITY = BOB.to_public().to_json()
+
+TARGETS: dict[str, tuple[Target, list[bytes]]] = {
+    "json": (read_json, [b"{}", _IDENTITY, b'{"a":[1,-2,{"b":null}],"\xe2\x82\xac":"\\u0001\\n\\""}']),
+    "public-key": (
+        read_public_key,
+        [make_identity("bob", suite).kem.public_key.to_json() for suite in ("PQT-1", "PQT-2")]
+        + [BOB.signing.public_key.to_json()],
+    ),
+    "private-key": (
+        read_private_key,
+        [make_identity("bob", suite).kem.to_json().reveal() for suite in ("PQT-1", "PQT-2")],
+    ),
+    "public-identity": (read_public_identity, [_IDENTITY]),
+    "private-identity": (read_private_identity, [BOB.to_json().reveal()]),
+    "manifest": (read_manifest, [CONTAINER.manifest_json]),
+    "envelope": (read_envelope, [CONTAINER.envelope_json]),
+    "container": (read_container, [bytes([n]) + getattr(CONTAINER, file) for n, file in enumerate(FILES)]),
+    "hostile-manifest": (read_hostile_manifest, _BODIES),
+    "hostile-envelope": (read_hostile_envelope, _BODIES[::-1]),
+    "segment": (read_segment, [b"\1" + _SEGMENT, b"\0\xff\xff\xff\xff" + bytes(60)]),
+    "floe-header": (read_floe_header, [CIPHER.header]),
+}
