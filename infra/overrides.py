@@ -72,7 +72,7 @@ FOLLOWS_CREDENTIALS = ("dev",)
 
 # Variables with our prefix that configure programs, not deployments.
 PROGRAM_VARIABLES = frozenset(name_variable(field) for field in WorkerSettings.model_fields) | frozenset(
-    {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_ENV"}
+    {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_ENV", "PQTRANSFER_KEY", "PQTRANSFER_PARTICIPANT"}
 )
 
 

@@ -7,6 +7,7 @@ resource, or where a resource is made later (a participant's role, an object).
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
@@ -22,9 +23,16 @@ PURPOSE_KEY = "pqtransfer:purpose"
 TRANSFER_KEY = "pqtransfer:transfer_id"
 
 
+Conditions: TypeAlias = dict[str, dict[str, str | list[str]]]
+
+
 @dataclass(frozen=True)
 class DataStores:
-    """What permissions are about: the storage of one environment."""
+    """What permissions are about: the storage of one environment.
+
+    `embedded`: this is the embedded cloud. Its requests carry no condition keys of KMS and IAM, so that whatever is
+    granted under such a condition would be refused; it expands no `aws:PrincipalTag`; and it forgets roles' paths.
+    """
 
     bucket_name: str
     transfers: dynamodb.ITable
@@ -33,6 +41,11 @@ class DataStores:
     data_key: kms.IKey
     checkpoint_key: kms.IKey
     secrets_key: kms.IKey
+    embedded: bool
+
+    def when(self, conditions: Conditions) -> Conditions:
+        """These conditions, where their keys are carried."""
+        return {} if self.embedded else conditions
 
 
 def read_models(stores: DataStores) -> iam.PolicyStatement:
@@ -44,12 +57,26 @@ def read_models(stores: DataStores) -> iam.PolicyStatement:
     )
 
 
-def write_models(stores: DataStores) -> iam.PolicyStatement:
+def write_models(stores: DataStores) -> list[iam.PolicyStatement]:
     """Write containers in the data bucket, and finish or give up an upload. Never delete."""
+    return [
+        iam.PolicyStatement(
+            sid="WriteModels",
+            actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            resources=[f"arn:aws:s3:::{stores.bucket_name}/{TRANSFERS_PREFIX}*"],
+        ),
+        iam.PolicyStatement(
+            sid="FindUploads",
+            actions=["s3:ListBucketMultipartUploads"],
+            resources=[f"arn:aws:s3:::{stores.bucket_name}"],
+        ),
+    ]
+
+
+def find_models(stores: DataStores) -> iam.PolicyStatement:
+    """List the data bucket: without it, a container that is missing looks like one that is forbidden."""
     return iam.PolicyStatement(
-        sid="WriteModels",
-        actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
-        resources=[f"arn:aws:s3:::{stores.bucket_name}/{TRANSFERS_PREFIX}*"],
+        sid="FindModels", actions=["s3:ListBucket"], resources=[f"arn:aws:s3:::{stores.bucket_name}"]
     )
 
 
@@ -70,15 +97,20 @@ def read_source_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatement]:
 
 
 def write_destination_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatement]:
-    """Write decrypted models to the sites' own buckets."""
+    """Write decrypted models to the sites' own buckets, and look at what was written after a crash."""
     if not buckets:
         return []
     return [
         iam.PolicyStatement(
             sid="WriteDestinations",
-            actions=["s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            actions=["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
             resources=[f"arn:aws:s3:::{bucket}/*" for bucket in buckets],
-        )
+        ),
+        iam.PolicyStatement(
+            sid="FindDestinations",
+            actions=["s3:ListBucket", "s3:ListBucketMultipartUploads"],
+            resources=[f"arn:aws:s3:::{bucket}" for bucket in buckets],
+        ),
     ]
 
 
@@ -106,9 +138,7 @@ def use_data_key(stores: DataStores, stack: Stack, *services: str) -> iam.Policy
         sid="UseDataKey",
         actions=["kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey", "kms:DescribeKey"],
         resources=[stores.data_key.key_arn],
-        conditions={
-            "StringEquals": {"kms:ViaService": [f"{service}.{stack.region}.amazonaws.com" for service in services]}
-        },
+        conditions=stores.when(_via(stack, *services)),
     )
 
 
@@ -118,17 +148,19 @@ def seal_checkpoints(stores: DataStores) -> iam.PolicyStatement:
         sid="SealCheckpoints",
         actions=["kms:Encrypt", "kms:Decrypt"],
         resources=[stores.checkpoint_key.key_arn],
-        conditions={
-            "StringEquals": {f"kms:EncryptionContext:{PURPOSE_KEY}": "checkpoint"},
-            "Null": {f"kms:EncryptionContext:{TRANSFER_KEY}": "false"},
-        },
+        conditions=stores.when(
+            {
+                "StringEquals": {f"kms:EncryptionContext:{PURPOSE_KEY}": "checkpoint"},
+                "Null": {f"kms:EncryptionContext:{TRANSFER_KEY}": "false"},
+            }
+        ),
     )
 
 
-def act_as_participants(stack: Stack, names: Names) -> iam.PolicyStatement:
+def act_as_participants(stores: DataStores, stack: Stack, names: Names) -> iam.PolicyStatement:
     """Take the role of a managed participant: the only way to a private key that the system keeps."""
     return iam.PolicyStatement(
-        sid="ActAsParticipants", actions=["sts:AssumeRole"], resources=[participant_roles_arn(stack, names)]
+        sid="ActAsParticipants", actions=["sts:AssumeRole"], resources=participant_role_arns(stores, stack, names)
     )
 
 
@@ -141,17 +173,19 @@ def protect_tasks(stack: Stack, names: Names) -> iam.PolicyStatement:
     )
 
 
-def make_participant_roles(stack: Stack, names: Names, *, boundary_arn: str) -> list[iam.PolicyStatement]:
-    """Make and remove roles under the participants' path, only inside the permissions boundary."""
-    roles = [participant_roles_arn(stack, names)]
-    bounded = {"StringEquals": {"iam:PermissionsBoundary": boundary_arn}}
+def make_participant_roles(
+    stores: DataStores, stack: Stack, names: Names, *, boundary_arn: str
+) -> list[iam.PolicyStatement]:
+    """Make roles under the participants' path, only inside the permissions boundary."""
+    roles = participant_role_arns(stores, stack, names)
+    bounded = stores.when({"StringEquals": {"iam:PermissionsBoundary": boundary_arn}})
     return [
         iam.PolicyStatement(
             sid="MakeBoundedRoles", actions=["iam:CreateRole", "iam:PutRolePolicy"], resources=roles, conditions=bounded
         ),
         iam.PolicyStatement(
             sid="KeepRoles",
-            actions=["iam:GetRole", "iam:TagRole", "iam:DeleteRole", "iam:DeleteRolePolicy"],
+            actions=["iam:TagRole", "iam:UpdateAssumeRolePolicy"],
             resources=roles,
         ),
     ]
@@ -165,6 +199,7 @@ def make_participant_secrets(stores: DataStores, stack: Stack, names: Names) -> 
             actions=[
                 "secretsmanager:CreateSecret",
                 "secretsmanager:PutResourcePolicy",
+                "secretsmanager:PutSecretValue",
                 "secretsmanager:TagResource",
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:DeleteSecret",
@@ -175,32 +210,40 @@ def make_participant_secrets(stores: DataStores, stack: Stack, names: Names) -> 
             sid="EncryptSecrets",
             actions=["kms:GenerateDataKey", "kms:Decrypt"],
             resources=[stores.secrets_key.key_arn],
-            conditions=_via(stack, "secretsmanager"),
+            conditions=stores.when(_via(stack, "secretsmanager")),
         ),
     ]
 
 
 def read_own_secrets(stores: DataStores, stack: Stack, names: Names) -> list[iam.PolicyStatement]:
     """Read the secrets of the participant that the role is tagged with (`participant`), and nobody else's."""
+    own = "" if stores.embedded else "${aws:PrincipalTag/participant}/"
     return [
         iam.PolicyStatement(
             sid="ReadOwnSecrets",
             actions=["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"],
-            resources=[participant_secrets_arn(stack, names, participant="${aws:PrincipalTag/participant}/")],
+            resources=[participant_secrets_arn(stack, names, participant=own)],
         ),
         iam.PolicyStatement(
             sid="OpenOwnSecrets",
             actions=["kms:Decrypt"],
             resources=[stores.secrets_key.key_arn],
-            conditions=_via(stack, "secretsmanager"),
+            conditions=stores.when(_via(stack, "secretsmanager")),
         ),
     ]
 
 
-def participant_roles_arn(stack: Stack, names: Names) -> str:
-    """Every managed participant's role."""
-    path = names.participant_path.strip("/")
-    return f"arn:aws:iam::{stack.account}:role/{path}/{names.participant_role_prefix}*"
+def participant_role_arn_prefix(stack: Stack, names: Names) -> str:
+    """The ARN of a managed participant's role, up to the participant's name."""
+    return f"arn:aws:iam::{stack.account}:role/{names.participant_path.strip('/')}/{names.participant_role_prefix}"
+
+
+def participant_role_arns(stores: DataStores, stack: Stack, names: Names) -> list[str]:
+    """Every managed participant's role. The embedded cloud forgets the path when it checks a role's ARN."""
+    arns = [f"{participant_role_arn_prefix(stack, names)}*"]
+    if stores.embedded:
+        arns.append(f"arn:aws:iam::{stack.account}:role/{names.participant_role_prefix}*")
+    return arns
 
 
 def participant_secrets_arn(stack: Stack, names: Names, *, participant: str = "") -> str:
@@ -210,8 +253,8 @@ def participant_secrets_arn(stack: Stack, names: Names, *, participant: str = ""
     )
 
 
-def _via(stack: Stack, service: str) -> dict[str, dict[str, str]]:
-    return {"StringEquals": {"kms:ViaService": f"{service}.{stack.region}.amazonaws.com"}}
+def _via(stack: Stack, *services: str) -> Conditions:
+    return {"StringEquals": {"kms:ViaService": [f"{service}.{stack.region}.amazonaws.com" for service in services]}}
 
 
 # Why a wildcard stands in a resource: its pattern -> the reason that cdk-nag's finding is acknowledged with.

@@ -31,12 +31,13 @@ class SiteRoles(Construct):
         stack = Stack.of(self)
         reads = [
             grants.read_models(stores),
+            grants.find_models(stores),
             grants.read_table("ReadTransfers", stores.transfers, indexes=TRANSFER_INDEXES),
             grants.read_table("ReadRegistry", stores.participants),
         ]
         submits = [
             *reads,
-            grants.write_models(stores),
+            *grants.write_models(stores),
             grants.write_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem"),
             iam.PolicyStatement(sid="Submit", actions=["sqs:SendMessage"], resources=[queue.requests.queue_arn]),
         ]

@@ -9,6 +9,9 @@ from infra.constructs.buckets import NO_TLS_REASON
 from infra.environments import EnvironmentConfig
 from infra.validation import acknowledge
 
+RECEIVES_FOR_THE_REASON = 3
+"""A worker gives a message up, with the reason, at the receive after `max_receives`; SQS itself does only later."""
+
 
 class TransferQueue(Construct):
     """A message that was received `max_receives` times without success moves to the dead-letter queue."""
@@ -33,7 +36,9 @@ class TransferQueue(Construct):
             retention_period=retention,
             visibility_timeout=Duration.seconds(environment.message_visibility_seconds),
             receive_message_wait_time=Duration.seconds(20),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=environment.max_receives),
+            dead_letter_queue=sqs.DeadLetterQueue(
+                queue=self.dead_letters, max_receive_count=environment.max_receives + RECEIVES_FOR_THE_REASON
+            ),
         )
         acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue."})
         if not environment.require_tls:

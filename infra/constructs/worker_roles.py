@@ -37,7 +37,8 @@ class WorkerRole(Construct):
             *grants.read_source_buckets(environment.source_buckets),
             *grants.write_destination_buckets(environment.destination_buckets),
             grants.read_models(stores),
-            grants.write_models(stores),
+            grants.find_models(stores),
+            *grants.write_models(stores),
             grants.read_table("ReadTransfers", stores.transfers, indexes=TRANSFER_INDEXES),
             grants.read_table("ReadCheckpoints", stores.checkpoints),
             grants.write_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem", "BatchWriteItem"),
@@ -48,7 +49,7 @@ class WorkerRole(Construct):
             *_drain(queue),
             grants.seal_checkpoints(stores),
             grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb"),
-            grants.act_as_participants(stack, names),
+            grants.act_as_participants(stores, stack, names),
             grants.protect_tasks(stack, names),
         ]
         self.role = iam.Role(

@@ -58,14 +58,14 @@ class ControlStack(Stack):
             values={
                 "environment": environment.name,
                 "participants_table": stores.participants.table_name,
-                "participant_role_prefix": participant_role_arn_prefix(self, names),
+                "participant_role_prefix": grants.participant_role_arn_prefix(self, names),
                 "task_role_arn": f"arn:aws:iam::{self.account}:role/{names.worker_role}",
                 "permissions_boundary_arn": boundary.arn,
                 "secrets_key_arn": stores.secrets_key.key_arn,
                 "minimum_suite": environment.minimum_suite,
             },
             statements=[
-                *grants.make_participant_roles(self, names, boundary_arn=boundary.arn),
+                *grants.make_participant_roles(stores, self, names, boundary_arn=boundary.arn),
                 *grants.make_participant_secrets(stores, self, names),
                 grants.read_table("ReadRegistry", stores.participants),
                 grants.write_table("WriteRegistry", stores.participants, "PutItem", "UpdateItem", "ConditionCheckItem"),
@@ -97,12 +97,7 @@ class ControlStack(Stack):
             QueueUrl=self.queue.requests.queue_url,
             DeadLetterQueueUrl=self.queue.dead_letters.queue_url,
             EventBus=names.event_bus,
-            ParticipantRolePrefix=participant_role_arn_prefix(self, names),
+            ParticipantRolePrefix=grants.participant_role_arn_prefix(self, names),
             RegisterParticipantFunction=register.function.function_name,
             PublishTransferEventsFunction=publish.function.function_name,
         )
-
-
-def participant_role_arn_prefix(stack: Stack, names: Names) -> str:
-    """The ARN of a managed participant's role, up to the participant's name."""
-    return grants.participant_roles_arn(stack, names).removesuffix("*")

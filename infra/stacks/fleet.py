@@ -6,6 +6,7 @@ from aws_cdk import Stack
 from aws_cdk import aws_ec2 as ec2
 from constructs import Construct
 
+from infra.constructs import grants
 from infra.constructs.health_load_balancer import HEALTH_PATH, HealthLoadBalancer
 from infra.constructs.log_group import make_log_group
 from infra.constructs.settings_environment import make_environment
@@ -14,7 +15,7 @@ from infra.constructs.worker_roles import WorkerRole
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.outputs import add_outputs
-from infra.stacks.control import ControlStack, participant_role_arn_prefix
+from infra.stacks.control import ControlStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.storage import StorageStack
 from transfer_worker.settings import MEBIBYTE, WorkerSettings
@@ -97,7 +98,7 @@ class FleetStack(Stack):
                 "participants_table": stores.participants.table_name,
                 "data_bucket": stores.bucket_name,
                 "checkpoint_key_arn": stores.checkpoint_key.key_arn,
-                "participant_role_prefix": participant_role_arn_prefix(self, names),
+                "participant_role_prefix": grants.participant_role_arn_prefix(self, names),
                 "health_host": "0.0.0.0",  # noqa: S104 - the task's own address: the load balancer has to reach it
                 "health_port": str(environment.health_port),
                 "max_receives": str(environment.max_receives),

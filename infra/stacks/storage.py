@@ -32,6 +32,7 @@ class StorageStack(Stack):
             data_key=self.keys.data,
             checkpoint_key=self.keys.checkpoints,
             secrets_key=self.keys.secrets,
+            embedded=environment.is_local,
         )
         add_outputs(
             self,
