@@ -23,7 +23,7 @@ from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
-from pqtransfer.aws.queue import LONG_POLL_SECONDS, QueueMessage, TransferQueue
+from pqtransfer.aws.queue import QueueMessage, TransferQueue
 from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
@@ -96,14 +96,14 @@ class Worker:
 
     def run(self) -> None:
         """Take transfers until shutdown is requested. AWS being unreachable is waited out."""
-        failures = 0
+        failures, wait_seconds = 0, 0
         while not self.shutdown.is_requested:
             try:
                 for message in self.queue.receive(
-                    visibility_seconds=self.settings.lease_seconds, wait_seconds=LONG_POLL_SECONDS
+                    visibility_seconds=self.settings.lease_seconds, wait_seconds=wait_seconds
                 ):
                     self.handle(message)
-                failures = 0
+                failures, wait_seconds = 0, self.settings.long_poll_seconds
             except UnavailableError as error:
                 failures += 1
                 logger.warning("cannot take transfers", extra={"code": error.code, "reason": str(error)})
@@ -177,7 +177,7 @@ class Worker:
             self.ledger.complete(lease, at=self.now(), result=result, progress=progress)
             self.checkpoints.clear(request.transfer_id)
             self.queue.delete(message)
-            logger.info("transfer completed", extra={"location": result.location, "bytes": result.plaintext_length})
+            logger.info("transfer completed", extra={"container": result.location, "bytes": result.plaintext_length})
         except LeaseLostError as error:
             self._let_go(request, message, error)
         except ShutdownError as error:

@@ -40,6 +40,9 @@ class WorkerSettings(EnvironmentSettings):
     )
     health_host: str = Field(default="127.0.0.1", description="the address the health endpoint binds to")
     health_port: int = Field(default=8080, ge=0, le=65535, description="the port of the health endpoint (0: any free)")
+    long_poll_seconds: int = Field(
+        default=20, ge=1, le=20, description="how long one request waits for a message; a stop waits for it too"
+    )
     max_receives: int = Field(default=5, ge=1, description="after how many receives a message is given up")
     minimum_suite: str = Field(default="PQT-1", description="the weakest suite the worker accepts")
     lease_seconds: int = Field(default=60, ge=6, description="how long a claim lasts without a heartbeat")

@@ -1,11 +1,13 @@
 """What a record of the transfers table's stream says about a transfer's state."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
 from pydantic import BaseModel, ConfigDict
+
+FAILED = "FAILED"
 
 
 class StateChange(BaseModel):
@@ -19,7 +21,7 @@ class StateChange(BaseModel):
     sender: str
     recipients: tuple[str, ...] = ()
     correlation_id: str | None = None
-    reason: str | None = None
+    reason: dict[str, str] | None = None
     at: datetime
 
 
@@ -31,17 +33,16 @@ def find_state_change(record: DynamoDBStreamRecordModel) -> StateChange | None:
     previous = _state_in(record.dynamodb.OldImage)
     if previous == new["state"]:
         return None
-    at = record.dynamodb.ApproximateCreationDateTime or datetime.now(UTC)
-    reason = new.get("reason") if new["state"] == "FAILED" else None
-    return StateChange.model_validate(
-        {
-            **new,
-            "recipients": sorted(new.get("recipients") or ()),
-            "previous_state": previous,
-            "reason": reason,
-            "at": at,
-        }
-    )
+    at = new.get("changed_at") or record.dynamodb.ApproximateCreationDateTime
+    return StateChange.model_validate({**new, "previous_state": previous, "reason": _reason_in(new), "at": at})
+
+
+def _reason_in(image: Mapping[str, Any]) -> dict[str, str] | None:
+    """Why a transfer failed: the stable code of the error, and its message."""
+    failure = image.get("failure")
+    if image["state"] != FAILED or not isinstance(failure, Mapping):
+        return None
+    return {"code": str(failure.get("code", "")), "message": str(failure.get("message", ""))}
 
 
 def _state_in(image: Any) -> str | None:

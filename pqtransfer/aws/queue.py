@@ -10,8 +10,6 @@ from pqtransfer.transfers.ledger import Failure
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-LONG_POLL_SECONDS = 20
-
 
 @dataclass(frozen=True)
 class QueueMessage:
@@ -36,7 +34,7 @@ class TransferQueue:
         with translated(action="submit to the transfer queue"):
             self._client.send_message(QueueUrl=self._queue_url, MessageBody=body)
 
-    def receive(self, *, visibility_seconds: int, wait_seconds: int = LONG_POLL_SECONDS) -> Iterator[QueueMessage]:
+    def receive(self, *, visibility_seconds: int, wait_seconds: int) -> Iterator[QueueMessage]:
         """At most one message, after waiting at most `wait_seconds` for it."""
         with translated(action="receive from the transfer queue"):
             answer = self._client.receive_message(
