@@ -122,9 +122,12 @@ def self_check() -> LiboqsReport:
 
     Raises:
         LiboqsMissingError: there is no liboqs.
+        LiboqsInputError: this build of liboqs leaves one of them out.
         LiboqsDisagreesError: the two do not agree.
     """
     oqs = _import_oqs()
+    if "ML-DSA-65" not in oqs.get_enabled_sig_mechanisms():
+        raise LiboqsInputError("this liboqs has no ML-DSA-65; build it with all NIST algorithms")
     results = {
         "ML-KEM-768 (liboqs encapsulates)": _liboqs_encapsulates(),
         "ML-KEM-768 (liboqs decapsulates)": _liboqs_decapsulates(),

@@ -91,6 +91,7 @@ def library(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         KeyEncapsulation=FakeKeyEncapsulation,
         Signature=type("Signature", (FakeSignature,), {}),
         get_enabled_kem_mechanisms=lambda: ("ML-KEM-768",),
+        get_enabled_sig_mechanisms=lambda: ("ML-DSA-65",),
         oqs_version=lambda: "0.16.0",
     )
     monkeypatch.setattr(liboqs, "_load_library", lambda: SimpleNamespace(OQS_SIG_supports_ctx_str=None))
@@ -194,6 +195,12 @@ def test_the_self_check_names_what_disagrees(library: SimpleNamespace) -> None:
     """A liboqs from before FIPS 204 signs something else."""
     library.Signature.draft = True
     with pytest.raises(liboqs.LiboqsDisagreesError, match=r"disagree on ML-DSA-65 \(liboqs signs\);"):
+        liboqs.self_check()
+
+
+def test_a_build_that_leaves_an_algorithm_out_is_named(library: SimpleNamespace) -> None:
+    library.get_enabled_sig_mechanisms = lambda: ("Falcon-512",)
+    with pytest.raises(liboqs.LiboqsInputError, match="no ML-DSA-65"):
         liboqs.self_check()
 
 
