@@ -4,6 +4,7 @@ The first line is the head, every further line a part. A process that dies while
 end; such a line is not read, so its part is done again.
 """
 
+import errno
 import json
 import os
 import threading
@@ -66,23 +67,16 @@ class LocalCheckpointStore:
     def create(self, checkpoint: Checkpoint) -> None:
         """Begin a new journal in place of an older one."""
         fresh = self._journal.with_name(f"{self._journal.name}.new")
+        line = _HeadLine.from_checkpoint(checkpoint)
         with self._lock, explain_os_errors(self._journal):
             fresh.unlink(missing_ok=True)
-            descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-            try:
-                _write_line(descriptor, _HeadLine.from_checkpoint(checkpoint))
-            finally:
-                os.close(descriptor)
+            _append_line(fresh, line, flags=os.O_CREAT | os.O_EXCL)
             fresh.replace(self._journal)
 
     def record_part(self, transfer_id: str, upload_id: str, part: StoredPart) -> None:  # noqa: ARG002 - one transfer
         """Append a part."""
-        with self._lock, explain_os_errors(self._journal):
-            descriptor = os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            try:
-                _write_line(descriptor, _PartLine.from_part(part, upload_id))
-            finally:
-                os.close(descriptor)
+        with self._lock:
+            _append_line(self._journal, _PartLine.from_part(part, upload_id), flags=os.O_APPEND)
 
     def clear(self, transfer_id: str) -> None:
         """Remove the journal if it is of this transfer."""
@@ -142,6 +136,13 @@ class _PartLine(BaseModel):
         return StoredPart(**self.model_dump(exclude={"upload_id"}))
 
 
-def _write_line(descriptor: int, line: BaseModel) -> None:
+def _append_line(path: Path, line: BaseModel, *, flags: int) -> None:
     """One `write` for a whole line: it is there, or it has no line end and is not read."""
-    os.write(descriptor, line.model_dump_json().encode() + b"\n")
+    data = line.model_dump_json().encode() + b"\n"
+    with explain_os_errors(path, needed_bytes=len(data)):
+        descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC | flags, 0o600)
+        try:
+            if os.write(descriptor, data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        finally:
+            os.close(descriptor)
