@@ -8,8 +8,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from pqtransfer.errors import UnavailableError
+
 STALE_SECONDS = 90.0
 """Longer than one long poll with its retries: after that, a loop that has not turned is taken for hung."""
+
+
+class HealthPortError(UnavailableError):
+    """The health endpoint cannot listen where it should."""
+
+    def __init__(self, host: str, port: int, reason: str) -> None:
+        super().__init__(
+            f"cannot listen on {host}:{port} ({reason}); set PQTRANSFER_HEALTH_PORT to a free port, or 0 for any"
+        )
 
 
 class Health:
@@ -74,7 +85,10 @@ class HealthServer:
             def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
                 """Health checks are not logged."""
 
-        self._server = ThreadingHTTPServer((host, port), Handler)
+        try:
+            self._server = ThreadingHTTPServer((host, port), Handler)
+        except OSError as error:
+            raise HealthPortError(host, port, str(error)) from None
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="health", daemon=True)
 

@@ -98,6 +98,7 @@ def main() -> int:
         shutdown = Shutdown(stop_timeout_seconds=settings.stop_timeout_seconds, monotonic=time.monotonic)
         name = f"{socket.gethostname()}-{os.getpid()}"
         worker = build_worker(settings, make_session(), name=name, shutdown=shutdown)
+        health_server = HealthServer(worker.health, host=settings.health_host, port=settings.health_port)
     except PqtransferError as error:
         logger.error("the worker cannot start", extra={"code": error.code, "reason": str(error)})
         print(f"error: {error}", file=sys.stderr)  # noqa: T201 - the operator at the terminal reads it there
@@ -109,8 +110,8 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with HealthServer(worker.health, host=settings.health_host, port=settings.health_port) as server:
-        logger.info("the worker is up", extra={"worker": name, "health_port": server.port})
+    with health_server:
+        logger.info("the worker is up", extra={"worker": name, "health_port": health_server.port})
         worker.run()
     logger.info("the worker has stopped", extra={"worker": name})
     return 0

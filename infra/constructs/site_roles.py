@@ -62,11 +62,13 @@ class SiteRoles(Construct):
                 resources=[f"arn:aws:ecs:{stack.region}:{stack.account}:service/{names.prefix}/*"],
             ),
         ]
+        # A participant's role says itself who may take it; these roles may try.
+        act = grants.act_as_participants(stores, stack, names)
         self.recipient = self._make_role(
-            "Recipient", names, [*reads, grants.use_data_key(stores, stack, "s3", "dynamodb")]
+            "Recipient", names, [*reads, act, grants.use_data_key(stores, stack, "s3", "dynamodb")]
         )
         use_key = grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb")
-        self.submitter = self._make_role("Submitter", names, [*submits, use_key])
+        self.submitter = self._make_role("Submitter", names, [*submits, act, use_key])
         self.operator = self._make_role("Operator", names, [*operates, use_key])
 
     def _make_role(self, id: str, names: Names, statements: Sequence[iam.PolicyStatement]) -> iam.Role:

@@ -264,21 +264,35 @@ class S3Folder:
 
 
 class S3RangeSource:
-    """`RangeSource` on one state of an object: every read names its version, or its ETag under `If-Match`."""
+    """`RangeSource` on one state of an object.
+
+    Every read asks for the ETag under `If-Match`. When a newer state has taken its place, reads go on by version id
+    where the bucket has versions. (Not by version from the start: some stores ignore the range of such a read.)
+    """
 
     def __init__(self, store: S3Store, *, key: str, stored: StoredObject, uri: str) -> None:
         self._store = store
         self._key = key
         self._uri = uri
-        self._pinned: dict[str, Any] = {"if_match": stored.etag}
-        if stored.version_id is not None:
-            self._pinned["version"] = stored.version_id
+        self._etag = stored.etag
+        self._version_id = stored.version_id
+        self._superseded = False
 
     def read(self, byte_range: ByteRange) -> Buffer:
         if byte_range.length == 0:
             return b""
+        if not self._superseded:
+            try:
+                return self._get(byte_range, {"if_match": self._etag})
+            except SourceChangedError:
+                if self._version_id is None:
+                    raise
+                self._superseded = True
+        return self._get(byte_range, {"version": self._version_id})
+
+    def _get(self, byte_range: ByteRange, state: dict[str, Any]) -> Buffer:
         try:
-            options: Any = {"range": (byte_range.start, byte_range.end), **self._pinned}
+            options: Any = {"range": (byte_range.start, byte_range.end), **state}
             data = memoryview(obstore.get(self._store, self._key, options=options).bytes())
         except obstore_errors.PreconditionError:
             raise SourceChangedError(self._uri) from None
