@@ -50,7 +50,11 @@ app.add_typer(participants.app)
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"pqtransfer {importlib.metadata.version('pqtransfer')}")
+        try:
+            version = importlib.metadata.version("pqtransfer")
+        except importlib.metadata.PackageNotFoundError:  # run from a checkout
+            version = "(not installed)"
+        typer.echo(f"pqtransfer {version}")
         raise typer.Exit
 
 
