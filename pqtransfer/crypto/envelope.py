@@ -31,6 +31,7 @@ from pqtransfer.errors import AccessError, IntegrityError
 ENVELOPE_CONTEXT = b"pqtransfer/v1/envelope"
 ENVELOPE_LIMIT_BYTES = 4 << 20
 MAXIMUM_RECIPIENTS = 1000
+MAXIMUM_EPOCH = 2**31
 _STANZA_LABEL = "pqtransfer/v1/stanza"
 _MAC_LABEL = b"pqtransfer/v1/envelope-mac"
 _WRAPPED_KEY_LENGTH_BYTES = DATA_KEY_LENGTH_BYTES + 16
@@ -48,6 +49,16 @@ class NotARecipientError(AccessError):
 
 class DamagedEnvelopeError(IntegrityError):
     """The envelope was changed, or belongs to another transfer."""
+
+
+class EpochExhaustedError(IntegrityError):
+    """The envelope's epoch is the last one: no honest writer comes that far."""
+
+    def __init__(self, transfer_id: str) -> None:
+        super().__init__(
+            f"the envelope of transfer {transfer_id} has the last epoch and cannot be rewrapped; "
+            "put an earlier version of it back, or send the model again"
+        )
 
 
 class Stanza(BaseModel):
@@ -69,7 +80,7 @@ class EnvelopeBody(BaseModel):
     format: Literal["pqtransfer-envelope/1"] = "pqtransfer-envelope/1"
     suite: str = Field(max_length=32)
     transfer_id: TransferId
-    epoch: int = Field(ge=1, le=2**31)
+    epoch: int = Field(ge=1, le=MAXIMUM_EPOCH)
     stanzas: Annotated[tuple[Stanza, ...], FailFast()] = Field(
         min_length=1, max_length=MAXIMUM_RECIPIENTS, strict=False
     )
@@ -144,7 +155,10 @@ def seal_envelope(
 
     Raises:
         InvalidKeyError: a recipient's key is not valid, or of another suite; or there is none, or one twice.
+        EpochExhaustedError: there is no epoch after the present one.
     """
+    if epoch > MAXIMUM_EPOCH:
+        raise EpochExhaustedError(transfer_id)
     suite = get_suite(suite_id)
     keys = tuple(recipients)
     _check_recipients(keys, suite_id, signing_key)

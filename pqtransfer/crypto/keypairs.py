@@ -54,7 +54,7 @@ class PublicKey(BaseModel):
     suite_id: str = Field(max_length=32)
     raw: Base64Bytes = Field(max_length=8192)
 
-    @cached_property
+    @property
     def key_id(self) -> str:
         """SHA-256 of the canonical document, 64 hex digits: it names the key and is checked by whoever uses it."""
         return hashlib.sha256(self.to_json()).hexdigest()

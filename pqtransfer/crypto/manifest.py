@@ -6,6 +6,7 @@ or mixed from two uploads is found. The signature is ML-DSA (FIPS 204) over the 
 
 import hashlib
 import re
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Literal, Self
 from uuid import UUID
@@ -28,11 +29,12 @@ from pqtransfer.crypto.geometry import (
 from pqtransfer.crypto.identity import ParticipantName
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, PublicKey
 from pqtransfer.crypto.suites import get_suite
-from pqtransfer.errors import IntegrityError
+from pqtransfer.errors import InputError, IntegrityError
 
 MANIFEST_CONTEXT = b"pqtransfer/v1/manifest"
 MANIFEST_LIMIT_BYTES = 1 << 20
 METADATA_LIMIT_BYTES = 16 * 1024
+METADATA_LIMIT_NAMES = 64
 TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 
 Sha256 = Annotated[Base64Bytes, Field(min_length=32, max_length=32)]
@@ -44,6 +46,16 @@ class InvalidSignatureError(IntegrityError):
     def __init__(self, document: str, expected: str) -> None:
         super().__init__(
             f"the {document} is not signed by {expected}; do not use this container, ask its sender what they sent"
+        )
+
+
+class InvalidMetadataError(InputError):
+    """What the application wants to say of a model cannot stand in a manifest."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"the metadata {reason}; it takes at most {METADATA_LIMIT_NAMES} names and {METADATA_LIMIT_BYTES} bytes of "
+            "text: put larger things into the model file"
         )
 
 
@@ -71,12 +83,14 @@ Timestamp = Annotated[str, AfterValidator(_check_timestamp)]
 
 
 def _check_metadata(value: dict[str, str]) -> dict[str, str]:
+    if len(value) > METADATA_LIMIT_NAMES:
+        raise ValueError(f"has more than {METADATA_LIMIT_NAMES} names")
     if sum(len(key.encode()) + len(text.encode()) for key, text in value.items()) > METADATA_LIMIT_BYTES:
         raise ValueError(f"has more than {METADATA_LIMIT_BYTES} bytes")
     return value
 
 
-Metadata = Annotated[dict[str, str], Field(max_length=64), AfterValidator(_check_metadata)]
+Metadata = Annotated[dict[str, str], AfterValidator(_check_metadata)]
 
 
 class SignatureBlock(BaseModel):
@@ -170,6 +184,20 @@ class SignedManifest(BaseModel):
         """
         if self.signing_key != expected:
             raise InvalidSignatureError("manifest", f"the key of {self.body.sender} ({expected.key_id[:16]})")
+
+
+def require_metadata(metadata: Mapping[str, str]) -> dict[str, str]:
+    """The metadata, if a manifest can carry it. A writer asks before it encrypts: the manifest comes last.
+
+    Raises:
+        InvalidMetadataError: it is too much, or holds text without a UTF-8 form (a file name that is not UTF-8).
+    """
+    try:
+        return _check_metadata(dict(metadata))
+    except UnicodeEncodeError:
+        raise InvalidMetadataError("holds text that is not Unicode") from None
+    except ValueError as error:
+        raise InvalidMetadataError(str(error)) from None
 
 
 def sign_manifest(body: Manifest, key: PrivateKey) -> SignedManifest:

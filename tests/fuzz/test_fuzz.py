@@ -11,7 +11,7 @@ from tests.fuzz.mutations import list_mutations
 from tests.fuzz.targets import TARGETS
 
 INPUTS = 1500
-SECONDS_PER_INPUT = 2
+CPU_SECONDS_PER_INPUT = 2
 MEMORY_LIMIT_BYTES = 256 << 20  # half of what a worker may use
 
 MEBIBYTES_4 = 4 << 20
@@ -41,9 +41,9 @@ def test_only_named_errors_leave_a_parser_and_nothing_wrong_passes(name: str) ->
     """The corpus and some hundred mutations of it, the same at every run; each within seconds."""
     target, corpus = TARGETS[name]
     for data in itertools.islice(list_mutations(corpus, seed=2), INPUTS):
-        started = time.perf_counter()
+        started = time.process_time()
         target(data)
-        assert time.perf_counter() - started < SECONDS_PER_INPUT, data[:200]
+        assert time.process_time() - started < CPU_SECONDS_PER_INPUT, data[:200]
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
@@ -52,13 +52,13 @@ def test_large_and_deep_documents_cost_bounded_time_and_memory(name: str, bomb: 
     """A stranger's document is refused before it has cost a worker its memory."""
     target, _ = TARGETS[name]
     tracemalloc.start()
-    started = time.perf_counter()
+    started = time.process_time()
     try:
         target(BOMBS[bomb])
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - started < SECONDS_PER_INPUT
+    assert time.process_time() - started < CPU_SECONDS_PER_INPUT
     assert peak < MEMORY_LIMIT_BYTES
 
 

@@ -1,6 +1,5 @@
 // Reads a list of jobs {op, ...} as JSON from standard input and prints the list of their answers: one start of node
 // for many questions. Bytes are hex; containers are directories. A job that fails answers {error}.
-import { createMLDSA65, createMLDSA87, createMLKEM1024, createMLKEM768 } from "@oqs/liboqs-js";
 import { ml_kem1024_p384, ml_kem768_x25519 } from "@noble/post-quantum/hybrid.js";
 import { ml_dsa65, ml_dsa87 } from "@noble/post-quantum/ml-dsa.js";
 import { ml_kem1024, ml_kem768 } from "@noble/post-quantum/ml-kem.js";
@@ -12,7 +11,8 @@ const bytes = (hex) => new Uint8Array(Buffer.from(hex, "hex"));
 const hex = (array) => Buffer.from(array).toString("hex");
 const NOBLE = { "ML-DSA-65": ml_dsa65, "ML-DSA-87": ml_dsa87, "ML-KEM-768": ml_kem768, "ML-KEM-1024": ml_kem1024,
   "MLKEM768-X25519": ml_kem768_x25519, "MLKEM1024-P384": ml_kem1024_p384 };
-const LIBOQS = { "ML-DSA-65": createMLDSA65, "ML-DSA-87": createMLDSA87, "ML-KEM-768": createMLKEM768, "ML-KEM-1024": createMLKEM1024 };
+// Imported when it is asked for: it is large, and most runs do without it.
+const openLiboqs = async (algorithm) => (await import("@oqs/liboqs-js"))[`create${algorithm.replace("-", "").replace("-", "")}`]();
 const load = (directory) => ({
   payload: readFileSync(join(directory, "payload")),
   manifestJson: readFileSync(join(directory, "manifest.json")),
@@ -38,21 +38,21 @@ const operations = {
     return { sharedSecret: hex(NOBLE[algorithm].decapsulate(bytes(ciphertext), secretKey)) };
   },
   liboqsEncapsulate: async ({ algorithm, publicKey }) => {
-    const { ciphertext, sharedSecret } = (await LIBOQS[algorithm]()).encapsulate(bytes(publicKey));
+    const { ciphertext, sharedSecret } = (await openLiboqs(algorithm)).encapsulate(bytes(publicKey));
     return { ciphertext: hex(ciphertext), sharedSecret: hex(sharedSecret) };
   },
   // liboqs takes the expanded secret key; noble expands the seed to the same FIPS 203 encoding.
   liboqsDecapsulate: async ({ algorithm, seed, ciphertext }) => {
     const { secretKey } = NOBLE[algorithm].keygen(bytes(seed));
-    return { sharedSecret: hex((await LIBOQS[algorithm]()).decapsulate(bytes(ciphertext), secretKey)) };
+    return { sharedSecret: hex((await openLiboqs(algorithm)).decapsulate(bytes(ciphertext), secretKey)) };
   },
   liboqsSign: async ({ algorithm, message }) => {
-    const signer = await LIBOQS[algorithm]();
+    const signer = await openLiboqs(algorithm);
     const { publicKey, secretKey } = signer.generateKeyPair();
     return { publicKey: hex(publicKey), signature: hex(signer.sign(bytes(message), secretKey)) };
   },
   liboqsVerify: async ({ algorithm, publicKey, message, signature }) => ({
-    valid: (await LIBOQS[algorithm]()).verify(bytes(message), bytes(signature), bytes(publicKey)),
+    valid: (await openLiboqs(algorithm)).verify(bytes(message), bytes(signature), bytes(publicKey)),
   }),
   openContainer: async ({ directory, seed, output, hpke }) => {
     const suites = hpke === "noble" ? { ...SUITES, "PQT-1": PQT_1_WITH_NOBLE } : SUITES;

@@ -106,11 +106,11 @@ def test_not_canonical_is_not_read(data: bytes, why: str) -> None:
     ids=["bytes", "numbers", "lists", "names"],
 )
 def test_size_is_bounded_before_anything_is_built(data: bytes) -> None:
-    """Bytes, values and names: a document of any of these sizes is refused in well under a second."""
-    started = time.perf_counter()
+    """Bytes, values and names: a document of any of these sizes is refused in well under a second of CPU time."""
+    started = time.process_time()
     with pytest.raises(MalformedDocumentError):
         read(data)
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_errors_cannot_write_into_a_terminal_or_a_log() -> None:

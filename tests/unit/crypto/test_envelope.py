@@ -12,9 +12,11 @@ from pqtransfer.crypto.canonical_json import MalformedDocumentError, encode_base
 from pqtransfer.crypto.envelope import (
     ENVELOPE_CONTEXT,
     ENVELOPE_LIMIT_BYTES,
+    MAXIMUM_EPOCH,
     MAXIMUM_RECIPIENTS,
     DamagedEnvelopeError,
     Envelope,
+    EpochExhaustedError,
     NotARecipientError,
     open_envelope,
     seal_envelope,
@@ -168,6 +170,13 @@ def test_rewrap_opens_for_the_new_recipients_only() -> None:
     assert (rewrapped.body.epoch, rewrapped.body.signer) == (2, "bob")
     with pytest.raises(NotARecipientError):
         open_container(container, CAROL.kem)
+
+
+def test_the_last_epoch_ends_in_a_named_error() -> None:
+    """A recipient who signs an envelope of the last epoch cannot make the next rewrap fail in another way."""
+    assert seal(BOB.kem.public_key, epoch=MAXIMUM_EPOCH).body.epoch == MAXIMUM_EPOCH
+    with pytest.raises(EpochExhaustedError, match="earlier version"):
+        seal(BOB.kem.public_key, epoch=MAXIMUM_EPOCH + 1)
 
 
 def small_order_key() -> PublicKey:

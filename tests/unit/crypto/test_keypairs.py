@@ -40,7 +40,8 @@ def test_a_key_id_is_the_digest_of_the_whole_document() -> None:
     """Purpose and suite are in it: the same bytes for another purpose are another key."""
     key = make_identity("bob").kem.public_key
     assert key.key_id == "e6762ee91e9a1380f3d4612a23a99ee8299cdc314d27ad92a986088982326314"
-    assert key.model_copy(update={"suite_id": "PQT-2"}).to_json() != key.to_json()
+    assert key.model_copy(update={"suite_id": "PQT-2"}).key_id != key.key_id
+    assert key.model_copy(update={"purpose": KeyPurpose.SIGNING}).key_id != key.key_id
 
 
 @each_kind

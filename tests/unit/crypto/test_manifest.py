@@ -13,9 +13,11 @@ from pqtransfer.crypto.canonical_json import MalformedDocumentError, encode_base
 from pqtransfer.crypto.manifest import (
     MANIFEST_CONTEXT,
     MANIFEST_LIMIT_BYTES,
+    InvalidMetadataError,
     InvalidSignatureError,
     SignedManifest,
     composite_sha256,
+    require_metadata,
     sign_manifest,
 )
 from pqtransfer.crypto.suites import UnknownSuiteError
@@ -174,6 +176,22 @@ def test_the_largest_manifest_is_read() -> None:
     )
     assert len(data) < MANIFEST_LIMIT_BYTES
     assert SignedManifest.from_json(data).body.geometry.part_count == 10_000
+
+
+@pytest.mark.parametrize(
+    ("metadata", "complaint"),
+    [
+        ({str(n): "" for n in range(65)}, "more than 64 names"),
+        ({"notes": "x" * 16 * 1024}, "more than 16384 bytes"),
+        ({"filename": "mod\udce8le"}, "not Unicode"),
+    ],
+    ids=["names", "bytes", "a file name that is not UTF-8"],
+)
+def test_metadata_can_be_checked_before_anything_is_encrypted(metadata: dict[str, str], complaint: str) -> None:
+    """A writer would else find out when the last part of 20 GB is done."""
+    assert require_metadata({"round": "7"}) == {"round": "7"}
+    with pytest.raises(InvalidMetadataError, match=complaint):
+        require_metadata(metadata)
 
 
 def test_a_manifest_of_strange_metadata_cannot_be_written() -> None:
