@@ -15,7 +15,6 @@ import os
 import platform
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -200,7 +199,9 @@ def _call(kem_name: str, function: Any, argument: bytes) -> Any:
 def _import_oqs() -> Any:
     _require_library()
     with contextlib.redirect_stdout(io.StringIO()):  # its logger writes to the standard output that it finds here
-        return import_module("oqs")
+        import oqs
+
+    return oqs
 
 
 def _require_library() -> None:

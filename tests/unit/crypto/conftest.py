@@ -1,4 +1,4 @@
-"""Hypothesis without a deadline: a busy machine is no failure. Time bounds are tested where they matter, in CPU time."""
+"""Hypothesis without a deadline: a busy machine is no failure. Where time matters, tests bound the CPU time."""
 
 from hypothesis import settings
 
