@@ -1,9 +1,8 @@
 """What commands print: results on stdout (lines or a table for people, JSON for scripts), everything else on stderr."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Annotated, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 from pydantic import BaseModel
@@ -44,13 +43,13 @@ def print_fields(fields: Mapping[str, Any], *, as_json: bool) -> None:
 
 
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table to stdout. Cells are shown as they are: no markup is read out of them."""
+    """Print a table to stdout, the first column never broken. Cells are shown as they are: no markup is read."""
     from rich.console import Console
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
+    for place, column in enumerate(columns):
+        table.add_column(column, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*row)
     Console(markup=False, highlight=False).print(table)
@@ -73,21 +72,6 @@ def print_error(error: PqtransferError, *, as_json: bool) -> None:
 def wants_json(context: typer.Context) -> bool:
     """True when the command that runs was given `--json`."""
     return bool(context.meta.get(_JSON_WANTED))
-
-
-def fail(error: PqtransferError, *, as_json: bool = False) -> NoReturn:
-    """Print the error to stderr and end the command with the exit code of its kind."""
-    print_error(error, as_json=as_json)
-    raise typer.Exit(error.exit_code)
-
-
-@contextmanager
-def failing_clearly(*, as_json: bool = False) -> Iterator[None]:
-    """Turn an error of this project inside the block into a message and an exit code."""
-    try:
-        yield
-    except PqtransferError as error:
-        fail(error, as_json=as_json)
 
 
 def _format_value(value: Any) -> str:
