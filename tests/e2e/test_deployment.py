@@ -146,7 +146,6 @@ def test_the_environments_settings_are_what_is_deployed(act_as: ActAs, deploymen
     assert variables["PQTRANSFER_PARTICIPANT_ROLE_PREFIX"] == deployment.participant_role_prefix
 
 
-@pytest.mark.requirement("D1.4")
 def test_a_second_deployment_changes_nothing(cloud: EmbeddedCloud, act_as: ActAs, deployment: Deployment) -> None:
     """Deploying what is deployed already updates in place: the same resources, and not one event more."""
     cloudformation = act_as(None).client("cloudformation")
