@@ -49,9 +49,8 @@ class PartialFile:
             descriptor = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
             created = cls(path, descriptor)
             try:
-                _lock(descriptor, path)
-                if size_bytes:
-                    os.posix_fallocate(descriptor, 0, size_bytes)
+                created._lock()
+                _reserve(descriptor, size_bytes)
             except BaseException:
                 created.discard()
                 raise
@@ -72,7 +71,7 @@ class PartialFile:
             except FileNotFoundError:
                 return None
             found = cls(path, descriptor)
-            _lock(descriptor, path)
+            found._lock()
         if not read_boot_id() or found.upload_id != upload_id:
             found.close()
             return None
@@ -81,8 +80,8 @@ class PartialFile:
             return None
         return found
 
-    @staticmethod
-    def remove_stray(path: Path) -> None:
+    @classmethod
+    def remove_stray(cls, path: Path) -> None:
         """Remove a partial file that nobody writes any more.
 
         Raises:
@@ -93,11 +92,12 @@ class PartialFile:
                 descriptor = os.open(name_partial(path), os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
             except FileNotFoundError:
                 return
-            try:
-                _lock(descriptor, path)
-                name_partial(path).unlink(missing_ok=True)
-            finally:
-                os.close(descriptor)
+        stray = cls(path, descriptor)
+        try:
+            stray._lock()
+            stray.discard()
+        finally:
+            stray.close()
 
     @property
     def upload_id(self) -> str:
@@ -124,14 +124,34 @@ class PartialFile:
         self.close()
 
     def discard(self) -> None:
-        """Remove the partial file."""
+        """Remove the partial file, unless another process has put its own in its place."""
         with explain_os_errors(self.path):
-            self._partial.unlink(missing_ok=True)
+            if self._has_its_name():
+                self._partial.unlink(missing_ok=True)
         self.close()
 
     def close(self) -> None:
         """Let go of the file and its lock. What is written stays for a later process."""
         self._close()
+
+    def _lock(self) -> None:
+        """Lock the file, and make sure that it was not removed or replaced before the lock was had.
+
+        Raises:
+            UploadBusyError: another process was faster.
+        """
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UploadBusyError(self.path) from None
+        if not self._has_its_name():
+            raise UploadBusyError(self.path)
+
+    def _has_its_name(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._descriptor), self._partial.lstat())
+        except FileNotFoundError:
+            return False
 
 
 def move_without_replacing(source: Path, target: Path) -> None:
@@ -171,8 +191,9 @@ def read_boot_id() -> str:
         return ""
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UploadBusyError(path) from None
+def _reserve(descriptor: int, size_bytes: int) -> None:
+    """Give the file its size, with its blocks where the system can reserve them: a full disk shows at once."""
+    if size_bytes and hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(descriptor, 0, size_bytes)
+    else:
+        os.ftruncate(descriptor, size_bytes)

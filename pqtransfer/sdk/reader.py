@@ -38,8 +38,9 @@ class RangeOutsideError(InputError):
 class ModelReader(io.RawIOBase):
     """A read-only, seekable file object over the plaintext of a container. Threads may share it.
 
-    `read_range` has no position, so threads that share a reader should use that. For many small reads, wrap it in
-    `io.BufferedReader`.
+    `read_range` has no position, so threads that share a reader should use that. Neighbouring segments are fetched
+    together, so reads of several MiB are faster than many small ones: for those, wrap it in
+    `io.BufferedReader(reader, buffer_size=8 << 20)`.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class ModelReader(io.RawIOBase):
         self._cipher = open_cipher(manifest, data_key)
         self._geometry = manifest.geometry
         self._source = container.open(find_payload(container, manifest))
-        self._cached_segments = cached_segments
+        self._cached_segments = max(0, cached_segments)
         self._cache: OrderedDict[int, bytes] = OrderedDict()
         self._lock = threading.Lock()
         self._position = 0
@@ -119,6 +120,14 @@ class ModelReader(io.RawIOBase):
             self._read_into(view[:length], start)
             self._position += length
             return length
+
+    def readall(self) -> bytes:
+        """Everything from the position to the end, at once."""
+        self._require_open()
+        with self._position_lock:
+            start = min(self._position, self.size_bytes)
+            self._position = max(self._position, self.size_bytes)
+        return self.read_range(start, self.size_bytes)
 
     def close(self) -> None:
         """Forget every decrypted segment."""

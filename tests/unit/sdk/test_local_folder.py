@@ -102,6 +102,26 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path, folder: LocalFolder
         folder.complete_upload("model", upload_id, {0: part})
 
 
+def test_a_partial_file_that_was_replaced_before_the_lock_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow process does not remove the file that a faster one has begun meanwhile."""
+    partial = tmp_path / ".model.pqtransfer-partial"
+    partial.write_bytes(b"a leftover")
+    flock = local_upload.fcntl.flock
+
+    def lose_the_race(descriptor: int, flags: int) -> None:
+        if partial.read_bytes() == b"a leftover":
+            partial.unlink()
+            partial.write_bytes(b"somebody else's")
+        flock(descriptor, flags)
+
+    monkeypatch.setattr(local_upload.fcntl, "flock", lose_the_race)
+    with LocalFolder(tmp_path) as folder, pytest.raises(UploadBusyError):
+        folder.start_upload("model", tag=TAG, size_bytes=7)
+    assert partial.read_bytes() == b"somebody else's"
+
+
 def test_a_directory_that_is_not_there_is_named(tmp_path: Path) -> None:
     """For uploads and for documents."""
     folder = LocalFolder(tmp_path / "nowhere")

@@ -121,6 +121,16 @@ def test_missing_segments_are_fetched_together() -> None:
     assert [byte_range.length // SEGMENT_SIZE_BYTES for byte_range in folder.reads] == [2, 2]
 
 
+def test_reading_everything_takes_few_requests() -> None:
+    """`read()` is one range, not a thousand small ones."""
+    folder = make_folder()
+    reader = open_reader(folder)
+    reader.seek(10)
+    assert reader.read() == MODEL[10:]
+    assert len(folder.reads) == 1
+    assert reader.tell() == SIZE
+
+
 def test_threads_may_share_it() -> None:
     """Every thread gets its own range's bytes."""
     reader = open_reader(make_folder(), cached_segments=2)
