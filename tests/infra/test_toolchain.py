@@ -73,12 +73,18 @@ def test_deployables_run_what_was_tested(lock: str) -> None:
     assert found <= pins(ROOT / "requirements.txt")
 
 
+def fill_and_fail(folder: Path) -> None:
+    with finished_once(folder) as unfinished:
+        assert unfinished is not None
+        (unfinished / "half").touch()
+        raise OSError("disk")
+
+
 def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     """What fails leaves nothing; what is there is not made again."""
     folder = tmp_path / "made"
-    with pytest.raises(OSError, match="disk"), finished_once(folder) as unfinished:
-        assert unfinished is not None
-        raise OSError("disk")
+    with pytest.raises(OSError, match="disk"):
+        fill_and_fail(folder)
     assert not list(tmp_path.iterdir())
     with finished_once(folder) as unfinished:
         assert unfinished is not None
