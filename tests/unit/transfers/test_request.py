@@ -34,9 +34,10 @@ DECRYPT = ENCRYPT | {
 }
 REWRAP = ENCRYPT | {"kind": "rewrap", "source": CONTAINER}
 VERIFY = ENCRYPT | {"kind": "verify", "source": CONTAINER, "recipients": []}
+UPLOAD = {name: value for name, value in ENCRYPT.items() if name != "source"} | {"kind": "upload"}
 
 
-@pytest.mark.parametrize("message", [ENCRYPT, DECRYPT, REWRAP, VERIFY], ids=lambda message: message["kind"])
+@pytest.mark.parametrize("message", [ENCRYPT, DECRYPT, REWRAP, VERIFY, UPLOAD], ids=lambda message: message["kind"])
 def test_a_request_survives_the_queue(message: dict[str, Any]) -> None:
     """What is written is read back equal."""
     request = TransferRequest.from_json(json.dumps(message))
@@ -79,6 +80,9 @@ def without(message: dict[str, Any], *names: str) -> dict[str, Any]:
         (DECRYPT | {"recipients": ["hospital-b", "hospital-c"]}, "exactly one"),
         (DECRYPT | {"source": "s3://data/transfers/x"}, "slash"),
         (without(REWRAP, "recipients"), "at least one recipient"),
+        (without(ENCRYPT, "source"), "needs a source"),
+        (UPLOAD | {"source": ENCRYPT["source"]}, "upload has none"),
+        (without(UPLOAD, "recipients"), "at least one recipient"),
     ],
 )
 def test_what_is_not_a_request_is_refused_with_the_reason(message: Any, reason: str) -> None:
@@ -115,6 +119,13 @@ def test_what_is_no_location_is_refused(uri: str) -> None:
     """The error says how to write one."""
     with pytest.raises(InvalidLocationError, match="s3://BUCKET/KEY"):
         S3Location.parse(uri)
+
+
+def test_an_upload_has_no_source_location() -> None:
+    """Its source stays on the sender's machine."""
+    assert TransferRequest.from_json(json.dumps(ENCRYPT)).source_location.bucket == "models"
+    with pytest.raises(InvalidLocationError):
+        _ = TransferRequest.from_json(json.dumps(UPLOAD)).source_location
 
 
 @pytest.mark.parametrize(("seconds", "passed"), [(-1, False), (0, False), (1, True)])
