@@ -56,6 +56,13 @@ class DirectoryMissingError(InputError):
         super().__init__(f"{directory} is not a directory; create it first, or check the path")
 
 
+class NameTooLongError(InputError):
+    """A file name is longer than its file system allows, with what is added to it while it is written."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path.name[:80]}... is too long a name for its file system; choose one of at most 200 bytes")
+
+
 class DiskError(UnavailableError):
     """The operating system could not read or write."""
 
@@ -73,7 +80,7 @@ def explain_os_errors(path: Path, *, needed_bytes: int = 0) -> Iterator[None]:
 
     Raises:
         ObjectMissingError, ObjectExistsError, NotAFileError, PathDeniedError, DiskFullError, FileTooLargeError,
-        DiskError: what the operating system said.
+        NameTooLongError, DiskError: what the operating system said.
     """
     try:
         yield
@@ -96,6 +103,8 @@ def _translate(error: OSError, path: Path, needed_bytes: int) -> PqtransferError
         return NotAFileError(path, "a directory")
     if isinstance(error, PermissionError) or error.errno == errno.EROFS:
         return PathDeniedError(path)
+    if error.errno == errno.ENAMETOOLONG:
+        return NameTooLongError(path)
     if error.errno == errno.ELOOP:
         return NotAFileError(path, "a symbolic link that leads nowhere or in a circle")
     return DiskError(f"{path}: {error.strerror or error}")

@@ -10,7 +10,13 @@ import pytest
 
 from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.sdk import local_upload
-from pqtransfer.sdk.local_errors import DirectoryMissingError, FileTooLargeError, NotAFileError, UploadBusyError
+from pqtransfer.sdk.local_errors import (
+    DirectoryMissingError,
+    FileTooLargeError,
+    NameTooLongError,
+    NotAFileError,
+    UploadBusyError,
+)
 from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.transfers.folder import (
     DocumentChangedError,
@@ -140,6 +146,14 @@ def test_a_file_over_the_limit_of_the_process_is_refused(tmp_path: Path, folder:
             folder.start_upload("model", tag=TAG, size_bytes=2 << 20)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert names_in(tmp_path) == []
+
+
+@pytest.mark.parametrize("length", [240, 300])
+def test_a_name_that_is_too_long_is_refused(tmp_path: Path, folder: LocalFolder, length: int) -> None:
+    """Also one that would only be too long while it is written."""
+    with pytest.raises(NameTooLongError, match="200 bytes"):
+        folder.start_upload("x" * length, tag=TAG, size_bytes=1)
     assert names_in(tmp_path) == []
 
 

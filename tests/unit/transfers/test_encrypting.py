@@ -78,6 +78,19 @@ def test_an_attempt_may_die_at_any_call(crash_at: int, after_effect: bool, hash_
     require_whole(world)
 
 
+@pytest.mark.parametrize("crash_at", range(CALLS.index("write_part"), CALLS.index("complete_upload")))
+def test_with_several_parts_in_flight_at_most_those_are_sent_again(crash_at: int) -> None:
+    """Three threads, one of them dies: what was recorded is not sent again, the others once more at most."""
+    world = make_world()
+    with pytest.raises(Crash):
+        world.encrypt(FaultPlan(at=crash_at), parts_in_flight=3)
+    recorded = set(world.checkpoints.load_parts(TRANSFER_ID))
+    sent_before = len(world.container.written)
+    world.encrypt(parts_in_flight=3)
+    assert sorted(world.container.written[sent_before:]) == sorted(set(range(PART_COUNT)) - recorded)
+    require_whole(world)
+
+
 def test_a_finished_transfer_can_be_run_again() -> None:
     """Running it again changes nothing and gives the same documents."""
     world = make_world()
