@@ -49,6 +49,8 @@ from transfer_worker.shutdown import Shutdown
 
 FIRST_RETRY_SECONDS = 5.0
 LONGEST_RETRY_SECONDS = 600.0
+LONGEST_IDLE_SECONDS = 30.0
+"""Between two tries to reach the queue: well under the time after which a silent loop is taken for hung."""
 
 logger = Logger(service="transfer-worker", child=True)
 
@@ -107,7 +109,7 @@ class Worker:
             except UnavailableError as error:
                 failures += 1
                 logger.warning("cannot take transfers", extra={"code": error.code, "reason": str(error)})
-                self.shutdown.wait(backoff_seconds(failures))
+                self.shutdown.wait(min(LONGEST_IDLE_SECONDS, backoff_seconds(failures)))
             self.health.turned(queue_reached=failures == 0)
 
     def handle(self, message: QueueMessage) -> None:
@@ -127,15 +129,21 @@ class Worker:
             return
         except IllegalStepError as error:
             logger.info("the transfer has ended already", extra={"reason": str(error)})
-            if error.state is TransferState.CANCELLED:
-                self.pipeline.discard(request, self._context(StopSignal()))
+            if error.state is TransferState.COMPLETED:
+                self.checkpoints.clear(request.transfer_id)
+            else:
+                self._discard(request)
             self.queue.delete(message)
             return
         if message.receive_count > self.settings.max_receives:
             last_error = (
                 f"{record.last_error.code}: {record.last_error.message}" if record.last_error else "a dead worker"
             )
-            self._give_up(request, lease, message, ReceivedTooOftenError(message.receive_count - 1, last_error))
+            given_up = ReceivedTooOftenError(message.receive_count - 1, last_error)
+            try:
+                self._give_up(request, lease, message, given_up)
+            except LeaseLostError as error:
+                self._let_go(request, message, error)
             return
         logger.append_keys(transfer_id=request.transfer_id, correlation_id=request.correlation_id)
         self.health.working_on(request.transfer_id)
@@ -150,6 +158,8 @@ class Worker:
         hold.protect()
         try:
             self._work(request, lease, message, hold)
+        except LeaseLostError as error:  # whenever it is noticed, also while the end is being recorded
+            self._let_go(request, message, error)
         finally:
             hold.unprotect()
             self.health.working_on(None)
@@ -175,11 +185,8 @@ class Worker:
                 result = self.pipeline.run(request, context)
             progress = heartbeat.read_progress()
             self.ledger.complete(lease, at=self.now(), result=result, progress=progress)
-            self.checkpoints.clear(request.transfer_id)
-            self.queue.delete(message)
-            logger.info("transfer completed", extra={"container": result.location, "bytes": result.plaintext_length})
-        except LeaseLostError as error:
-            self._let_go(request, message, error)
+        except LeaseLostError:
+            raise
         except ShutdownError as error:
             logger.info("gives the transfer back", extra={"reason": str(error)})
             self.ledger.release(lease, at=self.now(), error=None)
@@ -188,8 +195,13 @@ class Worker:
             self._retry_later(lease, message, error)
         except PqtransferError as error:
             logger.error("transfer failed", extra={"code": error.code, "reason": str(error)})
-            self.pipeline.discard(request, context)
+            # First the ledger: a worker that was overtaken ends here, and drops nothing of its successor's.
             self.ledger.fail(lease, at=self.now(), failure=explain_failure(error))
+            self._discard(request)
+            self.queue.delete(message)
+        else:
+            logger.info("transfer completed", extra={"container": result.location, "bytes": result.plaintext_length})
+            self.checkpoints.clear(request.transfer_id)
             self.queue.delete(message)
 
     def _claim(self, request: TransferRequest) -> Lease:
@@ -210,8 +222,17 @@ class Worker:
     def _let_go(self, request: TransferRequest, message: QueueMessage, error: LeaseLostError) -> None:
         logger.info("lets the transfer go", extra={"reason": str(error)})
         if error.state is TransferState.CANCELLED:
-            self.pipeline.discard(request, self._context(StopSignal()))
+            self._discard(request)
             self.queue.delete(message)
+
+    def _discard(self, request: TransferRequest) -> None:
+        """Drop what was uploaded. What may not be dropped here goes by the bucket's lifecycle rule."""
+        try:
+            self.pipeline.discard(request, self._context(StopSignal()))
+        except UnavailableError:
+            raise
+        except PqtransferError as error:
+            logger.warning("could not drop an upload", extra={"code": error.code, "reason": str(error)})
 
     def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError) -> None:
         wait_seconds = int(backoff_seconds(message.receive_count))
@@ -221,13 +242,14 @@ class Worker:
 
     def _give_up(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: PqtransferError) -> None:
         logger.error("gives the transfer up", extra={"transfer_id": request.transfer_id, "reason": str(error)})
-        self.pipeline.discard(request, self._context(StopSignal()))
         failure = explain_failure(error)
         self.ledger.fail(lease, at=self.now(), failure=failure)
+        self._discard(request)
         self.queue.reject(message, failure)
 
 
 def backoff_seconds(attempt: int) -> float:
     """How long to wait after the given attempt (from 1): exponential with full jitter, at most 10 minutes."""
-    ceiling = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0 ** (attempt - 1))
+    doublings = min(attempt - 1, 10)  # enough to reach the longest; more would overflow in a long outage
+    ceiling = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**doublings)
     return random.uniform(FIRST_RETRY_SECONDS / 2, ceiling)  # noqa: S311 - jitter needs no secrecy

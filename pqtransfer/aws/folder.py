@@ -195,14 +195,19 @@ class S3Folder:
         content: Any = {"Body": _whole_buffer(data)}
         if sha256 is not None:
             content["ChecksumSHA256"] = base64.b64encode(sha256).decode("ascii")
-        with translated(action=f"write part {index} of {self.locate(name)}"):
-            answer = self._client.upload_part(
-                Bucket=self._bucket,
-                Key=self._key(name),
-                UploadId=upload_id,
-                PartNumber=index + 1,
-                **content,
-            )
+        try:
+            with translated(action=f"write part {index} of {self.locate(name)}"):
+                answer = self._client.upload_part(
+                    Bucket=self._bucket,
+                    Key=self._key(name),
+                    UploadId=upload_id,
+                    PartNumber=index + 1,
+                    **content,
+                )
+        except CloudNotFoundError as error:
+            if error.aws_code in _PARTS_GONE_CODES:
+                raise PartsChangedError(self.locate(name)) from None
+            raise
         return StoredPart(index=index, etag=answer["ETag"], size_bytes=len(data), sha256=sha256)
 
     def complete_upload(self, name: str, upload_id: str, parts: Mapping[int, StoredPart]) -> StoredObject:

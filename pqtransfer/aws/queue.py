@@ -1,14 +1,22 @@
 """The transfer queue in SQS: long polling, visibility as a heartbeat, and the dead-letter queue with the reason."""
 
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pqtransfer.aws.failures import CloudRequestError, translated
+from pqtransfer.aws.failures import CloudNotFoundError, CloudRequestError, translated
 from pqtransfer.transfers.ledger import Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
+
+REJECTED_BODY_LIMIT_BYTES = 250 * 1024
+"""Body and attributes together must fit into a message of 256 KiB."""
+# SQS says InvalidParameterValue of a receipt whose message is gone, and of one that was held for its 12 hours.
+_MESSAGE_GONE_CODES = frozenset({"InvalidParameterValue", "MessageNotInflight", "ReceiptHandleIsInvalid"})
+_REFUSED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 @dataclass(frozen=True)
@@ -53,19 +61,26 @@ class TransferQueue:
             )
 
     def keep_invisible(self, message: QueueMessage, *, visibility_seconds: int) -> None:
-        """Keep the message from other workers for that long from now. 0 gives it back at once."""
-        with translated(action="hold a message of the transfer queue"):
+        """Keep the message from other workers for that long from now. 0 gives it back at once.
+
+        A message that is no longer in this worker's hands is left alone: the lease decides who works, not the message.
+        """
+        with _unless_gone(), translated(action="hold a message of the transfer queue"):
             self._client.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=message.receipt, VisibilityTimeout=visibility_seconds
             )
 
     def delete(self, message: QueueMessage) -> None:
-        """The message is done with."""
-        with translated(action="delete a message of the transfer queue"):
+        """The message is done with. One that went to somebody else meanwhile is deleted by them."""
+        with _unless_gone(), translated(action="delete a message of the transfer queue"):
             self._client.delete_message(QueueUrl=self._queue_url, ReceiptHandle=message.receipt)
 
     def reject(self, message: QueueMessage, failure: Failure) -> None:
-        """Move the message to the dead-letter queue, with the reason as attributes `reason_code` and `reason`."""
+        """Move the message to the dead-letter queue, with the reason as attributes `reason_code` and `reason`.
+
+        The reason must not keep the message from moving: characters that SQS refuses become `?`, and a body that would
+        leave no room for the reason is cut.
+        """
         if self._dead_letter_queue_url is None:
             raise CloudRequestError(
                 "could not reject a message: no dead-letter queue is configured", aws_code="NoQueue"
@@ -73,11 +88,20 @@ class TransferQueue:
         with translated(action="move a message to the dead-letter queue"):
             self._client.send_message(
                 QueueUrl=self._dead_letter_queue_url,
-                MessageBody=message.body,
+                MessageBody=message.body.encode()[:REJECTED_BODY_LIMIT_BYTES].decode(errors="ignore"),
                 MessageAttributes={
                     "reason_code": {"DataType": "String", "StringValue": failure.code},
-                    "reason": {"DataType": "String", "StringValue": failure.message[:1024]},
+                    "reason": {"DataType": "String", "StringValue": _REFUSED.sub("?", failure.message[:1024])},
                     "message_id": {"DataType": "String", "StringValue": message.message_id},
                 },
             )
         self.delete(message)
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    try:
+        yield
+    except (CloudNotFoundError, CloudRequestError) as error:
+        if error.aws_code.rpartition(".")[2] not in _MESSAGE_GONE_CODES:
+            raise

@@ -25,7 +25,8 @@ from pqtransfer.errors import InputError
 if TYPE_CHECKING:
     from pqtransfer.crypto.manifest import Manifest
 
-SAFE_NAME_LIMIT = 200
+SAFE_NAME_LIMIT_BYTES = 200
+"""File systems allow 255; the partial file and the journal beside it have longer names."""
 
 app = typer.Typer()
 
@@ -190,9 +191,9 @@ def receive(
 def name_file(manifest: "Manifest") -> str:
     """A file name from the sender's metadata, if it is a plain one; else the transfer id."""
     name = os.path.basename(manifest.metadata.get("filename", ""))  # noqa: PTH119 - text of somebody else, not a path
-    if not name or len(name) > SAFE_NAME_LIMIT or name.startswith(".") or not name.isprintable() or "\\" in name:
+    if not name or name.startswith(".") or not name.isprintable() or "\\" in name:
         return f"{manifest.transfer_id}.model"
-    return name
+    return name if len(name.encode()) <= SAFE_NAME_LIMIT_BYTES else f"{manifest.transfer_id}.model"
 
 
 def _read_digest(text: str) -> bytes:

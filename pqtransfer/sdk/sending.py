@@ -159,8 +159,9 @@ def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress |
         _give_back(lease, ledger, error)
         raise
     except PqtransferError as error:
-        discard_upload(request.transfer_id, container=upload.container, context=context)
+        # First the ledger: a process that was overtaken ends here, and drops nothing of its successor's.
         ledger.fail(lease, at=_now(), failure=explain_failure(error))
+        discard_upload(request.transfer_id, container=upload.container, context=context)
         raise
     result = describe_container(
         made.manifest.body, location=upload.container.locate(""), epoch=made.envelope.body.epoch

@@ -131,7 +131,11 @@ class Folder(Protocol):
     def write_part(
         self, name: str, upload_id: str, *, index: int, offset: int, data: memoryview, sha256: bytes | None
     ) -> StoredPart:
-        """Store one part. `sha256` is its digest where the caller has it. `offset` is where it stands in the object."""
+        """Store one part. `sha256` is its digest where the caller has it. `offset` is where it stands in the object.
+
+        Raises:
+            PartsChangedError: there is no such upload (any more).
+        """
 
     def complete_upload(self, name: str, upload_id: str, parts: Mapping[int, StoredPart]) -> StoredObject:
         """Make the object of its parts, in order. It must not exist yet.
