@@ -1,0 +1,99 @@
+"""The stage of the tests of transfers: participants in the deployed cloud, a model, and workers as real processes."""
+
+import random
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pqtransfer.sdk.deployment import Deployment
+from scripts.embedded_cloud import EmbeddedCloud
+from scripts.embedded_cloud.cloud import role_arn
+from scripts.embedded_cloud.sessions import CloudSession
+from scripts.worker_process import WorkerProcess
+from tests.e2e.transfers.slow_link import SlowLink
+from tests.e2e.transfers.stage import EXTERNAL, MANAGED, PART_BYTES, SENDER, STRANGER, Model, Stage
+
+QUICK = {"long_poll_seconds": 1, "lease_seconds": 6}
+"""So that a test does not wait long for what takes a minute in earnest."""
+
+StartWorker = Callable[..., WorkerProcess]
+MakeLink = Callable[..., SlowLink]
+
+
+@pytest.fixture(scope="session")
+def full_stage(
+    cloud: EmbeddedCloud,
+    deployment: Deployment,
+    act_as: Callable[[str | None], CloudSession],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Stage:
+    """The deployed cloud with its participants, added by the operator's command line."""
+    stage = Stage(cloud, deployment, act_as, tmp_path_factory.mktemp("sites"))
+    for name in (SENDER, MANAGED):
+        principals = [each for role in ("recipient", "submitter") for each in ("--principal", role_arn(role))]
+        added = stage.pqtransfer("participants", "add", name, "--managed", *principals, role="operator")
+        assert added.exit_code == 0, added.stderr
+    for name in (EXTERNAL, STRANGER):
+        keys = stage.key_folder(name)
+        assert stage.pqtransfer("keygen", "--out", keys, "--name", name, role="operator").exit_code == 0
+        added = stage.pqtransfer("participants", "add", name, "--public-keys", keys, role="operator")
+        assert added.exit_code == 0, added.stderr
+    return stage
+
+
+@pytest.fixture
+def stage(full_stage: Stage) -> Iterator[Stage]:
+    """The stage, with nothing left over from another test."""
+    full_stage.clear()
+    yield full_stage
+    full_stage.clear()
+
+
+@pytest.fixture(scope="session")
+def model_bytes() -> bytes:
+    """Four whole parts and a little."""
+    return random.Random(20260131).randbytes(4 * PART_BYTES + 12_345)
+
+
+@pytest.fixture(scope="session")
+def model(full_stage: Stage, model_bytes: bytes) -> Model:
+    """The model in the sender's bucket. Nobody changes it."""
+    return full_stage.put_model("models/model.safetensors", model_bytes)
+
+
+@pytest.fixture
+def start_worker(stage: Stage, tmp_path: Path) -> Iterator[StartWorker]:
+    """Starts workers under the worker's role; ends those that still run when the test does."""
+    started: list[WorkerProcess] = []
+
+    def start(**settings: Any) -> WorkerProcess:
+        worker = WorkerProcess(
+            stage.deployment,
+            variables=stage.cloud.variables("worker"),
+            log=tmp_path / f"worker-{len(started)}.log",
+            settings={**QUICK, **settings},
+        )
+        worker.start()
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill()
+
+
+@pytest.fixture
+def make_link(stage: Stage) -> Iterator[MakeLink]:
+    """Makes links to the cloud."""
+    links: list[SlowLink] = []
+
+    def make(*, bytes_per_second: float | None = None) -> SlowLink:
+        link = SlowLink(stage.cloud.endpoint_url, bytes_per_second=bytes_per_second)
+        links.append(link.__enter__())
+        return link
+
+    yield make
+    for link in links:
+        link.__exit__(None, None, None)
