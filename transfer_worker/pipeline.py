@@ -3,6 +3,7 @@
 Everything that touches AWS is passed in, so the same pipeline runs on fakes.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -29,6 +30,8 @@ from pqtransfer.transfers.ledger import TransferResult
 from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
+
+_CONTAINER_PREFIX = re.compile(r"transfers/([0-9a-f-]{36})/")
 
 
 class ContainerElsewhereError(AccessError):
@@ -126,9 +129,8 @@ class TransferPipeline:
         )
 
     def _decrypt(self, request: TransferRequest, context: JobContext) -> TransferResult:
-        container = self._named_container(request)
-        manifest = self._read_trusted_manifest(container)
-        stored = read_trusted_envelope(container, find_signing_key=self._find_signing_key)
+        container, manifest = self._named_container(request)
+        stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
         keys = self._holder(request.recipients[0]).opening_keys(stored.envelope.recipient_key_ids)
         destination = S3Location.parse(request.destination or "")
         order = DecryptionOrder(
@@ -142,9 +144,8 @@ class TransferPipeline:
         return describe_container(manifest.body, location=str(destination), epoch=stored.envelope.body.epoch)
 
     def _rewrap(self, request: TransferRequest, _context: JobContext) -> TransferResult:
-        container = self._named_container(request)
-        manifest = self._read_trusted_manifest(container)
-        stored = read_trusted_envelope(container, find_signing_key=self._find_signing_key)
+        container, manifest = self._named_container(request)
+        stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
         holder = self._holder(request.sender)
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
@@ -159,9 +160,8 @@ class TransferPipeline:
         return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
 
     def _verify(self, request: TransferRequest, context: JobContext) -> TransferResult:
-        container = self._named_container(request)
-        manifest = self._read_trusted_manifest(container)
-        stored = read_trusted_envelope(container, find_signing_key=self._find_signing_key)
+        container, manifest = self._named_container(request)
+        stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
         verify_payload(manifest.body, container=container, context=context)
         return describe_container(manifest.body, location=container.locate(""), epoch=stored.envelope.body.epoch)
 
@@ -171,19 +171,23 @@ class TransferPipeline:
     def _own_container(self, request: TransferRequest) -> Folder:
         return self.storage.container(f"transfers/{request.transfer_id}/")
 
-    def _named_container(self, request: TransferRequest) -> Folder:
+    def _named_container(self, request: TransferRequest) -> tuple[Folder, SignedManifest]:
+        """The container that a request names, and its manifest, signed by a key that the registry holds."""
         location = request.source_location
-        if location.bucket != self.storage.data_bucket or not location.key.startswith("transfers/"):
+        place = _CONTAINER_PREFIX.fullmatch(location.key)
+        if location.bucket != self.storage.data_bucket or place is None:
             raise ContainerElsewhereError(str(location), self.storage.data_bucket)
-        return self.storage.container(location.key)
+        container = self.storage.container(location.key)
+        manifest = read_trusted_manifest(
+            container,
+            transfer_id=place.group(1),
+            find_signing_key=self._find_signing_key,
+            minimum_suite_id=self.minimum_suite_id,
+        )
+        return container, manifest
 
     def _find_signing_key(self, participant: str, key_id: str) -> PublicKey:
         return find_signing_key(participant, key_id, registry=self.registry)
-
-    def _read_trusted_manifest(self, container: Folder) -> SignedManifest:
-        return read_trusted_manifest(
-            container, find_signing_key=self._find_signing_key, minimum_suite_id=self.minimum_suite_id
-        )
 
     def _holder(self, participant: str) -> KeyHolder:
         return ManagedKeyHolder(participant, self.registry, self.key_reader, self.worker_name)

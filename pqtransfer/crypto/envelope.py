@@ -125,6 +125,18 @@ class Envelope(BaseModel):
     def recipient_key_ids(self) -> tuple[str, ...]:
         return tuple(stanza.key_id for stanza in self.body.stanzas)
 
+    def require_transfer_of(self, manifest: Manifest) -> None:
+        """Check that the envelope is of the manifest's transfer and suite.
+
+        Raises:
+            DamagedEnvelopeError: it is of another.
+        """
+        if (self.body.transfer_id, self.body.suite) != (manifest.transfer_id, manifest.suite):
+            raise DamagedEnvelopeError(
+                f"the envelope is of transfer {self.body.transfer_id}, the manifest of {manifest.transfer_id}; "
+                "use the envelope that stands beside the manifest"
+            )
+
     def require_signer(self, expected: PublicKey) -> None:
         """Check that the signer's known key signed.
 
@@ -177,11 +189,7 @@ def open_envelope(envelope: Envelope, manifest: Manifest, keys: Sequence[Private
         DamagedEnvelopeError: it is of another transfer or suite, a stanza was changed, added or taken away.
     """
     body = envelope.body
-    if body.transfer_id != manifest.transfer_id or body.suite != manifest.suite:
-        raise DamagedEnvelopeError(
-            f"the envelope is of transfer {body.transfer_id}, the manifest of {manifest.transfer_id}; "
-            "use the envelope that stands beside the manifest"
-        )
+    envelope.require_transfer_of(manifest)
     suite = get_suite(body.suite)
     stanzas: Mapping[str, Stanza] = {stanza.key_id: stanza for stanza in body.stanzas}
     for key in keys:

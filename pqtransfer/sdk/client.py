@@ -15,10 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import boto3
-from uuid6 import uuid7
-
-from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.clients import Session, client_config, make_role_session, make_session
 from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -37,6 +34,7 @@ from pqtransfer.sdk.in_memory import MemorySealer
 from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.sdk.local_journal import LocalCheckpointStore, name_journal
 from pqtransfer.sdk.reader import ModelReader
+from pqtransfer.sdk.send_options import S3_SCHEME, SendOptions, make_request, name_recipients
 from pqtransfer.sdk.sending import Upload, WatchProgress, find_unfinished, name_upload_journal, run_upload
 from pqtransfer.transfers.container import (
     NotAContainerError,
@@ -47,13 +45,14 @@ from pqtransfer.transfers.container import (
 from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
-from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
+from pqtransfer.transfers.request import S3Location, TransferRequest
 
 if TYPE_CHECKING:
     from pqtransfer.crypto.secret import SecretBytes
 
+__all__ = ["Client", "NotReadyError", "ReceivedModel", "SendOptions", "TransferEndedError"]
+
 POLL_SECONDS = 1.0
-S3_SCHEME = "s3://"
 
 
 class NotReadyError(UnavailableError):
@@ -74,22 +73,6 @@ class TransferEndedError(InputError):
 
 
 @dataclass(frozen=True)
-class SendOptions:
-    """What else a sender may say of a transfer. Sizes are in bytes."""
-
-    suite_id: str = DEFAULT_SUITE_ID
-    metadata: dict[str, str] | None = None
-    expected_size_bytes: int | None = None
-    expected_sha256: bytes | None = None
-    hash_plaintext: bool = False
-    priority: int = 5
-    deadline: datetime | None = None
-    transfer_id: str | None = None
-    correlation_id: str | None = None
-    to_self: bool = True
-
-
-@dataclass(frozen=True)
 class ReceivedModel:
     """A model that was received and verified."""
 
@@ -103,7 +86,7 @@ class Client:
     """One deployment, with one session's credentials. `state_directory` holds the journals of uploads."""
 
     deployment: Deployment
-    session: boto3.Session
+    session: Session
     state_directory: Path
 
     @classmethod
@@ -145,12 +128,12 @@ class Client:
         """
         options = options or SendOptions()
         keys = resolve_recipients(
-            self._name_recipients(sender, recipients, options),
+            name_recipients(sender, recipients, options),
             registry=self.registry,
             minimum_suite_id=options.suite_id,
         )
         through_queue = source.startswith(S3_SCHEME) and isinstance(sender, ManagedKeyHolder)
-        request = self._make_request(source, sender, recipients, options, through_queue=through_queue)
+        request = make_request(source, sender, recipients, options, through_queue=through_queue)
         if through_queue:
             return self.submit(request)
         return self._upload(source, request, sender, tuple(keys), options, watch)
@@ -278,12 +261,7 @@ class Client:
         return self.session.client(service, endpoint_url=self.deployment.endpoint_url, config=client_config())
 
     def _connect_secrets(self, credentials: Any) -> Any:
-        session = boto3.Session(
-            aws_access_key_id=credentials["AccessKeyId"],
-            aws_secret_access_key=credentials["SecretAccessKey"],
-            aws_session_token=credentials["SessionToken"],
-            region_name=self.deployment.region,
-        )
+        session = make_role_session(credentials, region=self.deployment.region)
         return session.client("secretsmanager", endpoint_url=self.deployment.endpoint_url, config=client_config())
 
     def _open(
@@ -297,44 +275,16 @@ class Client:
             return find_signing_key(participant, key_id, registry=self.registry)
 
         try:
-            signed = read_trusted_manifest(container, find_signing_key=find_key, minimum_suite_id=minimum_suite_id)
-            envelope = read_trusted_envelope(container, find_signing_key=find_key).envelope
+            signed = read_trusted_manifest(
+                container, transfer_id=transfer_id, find_signing_key=find_key, minimum_suite_id=minimum_suite_id
+            )
+            envelope = read_trusted_envelope(container, signed.body, find_signing_key=find_key).envelope
         except NotAContainerError:
             record = self.ledger.get(transfer_id)
             if record.state is TransferState.COMPLETED:
                 raise
             raise (TransferEndedError if record.state in FINAL_STATES else NotReadyError)(record) from None
         return signed.body, envelope
-
-    def _make_request(
-        self,
-        source: str,
-        sender: KeyHolder,
-        recipients: Sequence[str],
-        options: SendOptions,
-        *,
-        through_queue: bool,
-    ) -> TransferRequest:
-        transfer_id = options.transfer_id or str(uuid7())
-        metadata = {"filename": source.rstrip("/").rsplit("/", 1)[-1].split("?", 1)[0], **(options.metadata or {})}
-        return TransferRequest(
-            transfer_id=transfer_id,
-            kind=TransferKind.ENCRYPT if through_queue else TransferKind.UPLOAD,
-            source=source if through_queue else None,
-            sender=sender.participant,
-            recipients=self._name_recipients(sender, recipients, options),
-            suite=options.suite_id,
-            expected_size_bytes=options.expected_size_bytes,
-            expected_sha256=options.expected_sha256,
-            priority=options.priority,
-            deadline=options.deadline,
-            correlation_id=options.correlation_id or transfer_id,
-            metadata=metadata,
-        )
-
-    def _name_recipients(self, sender: KeyHolder, recipients: Sequence[str], options: SendOptions) -> tuple[str, ...]:
-        own = [sender.participant] if options.to_self else []
-        return tuple(dict.fromkeys([*recipients, *own]))
 
     def _upload(
         self,

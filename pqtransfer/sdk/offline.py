@@ -12,7 +12,7 @@ from pathlib import Path
 
 from uuid6 import uuid7
 
-from pqtransfer.crypto.envelope import DamagedEnvelopeError, Envelope
+from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.identity import PrivateIdentity, PublicIdentity
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import InvalidSignatureError, SignedManifest
@@ -129,11 +129,7 @@ def open_container(
             raise InvalidSignatureError("manifest", f"{sender.participant}: it names {manifest.body.sender}")
     require_minimum_suite(manifest.body.suite, minimum_suite_id=minimum_suite_id)
     envelope = read_envelope(folder).envelope
-    if (envelope.body.transfer_id, envelope.body.suite) != (manifest.body.transfer_id, manifest.body.suite):
-        raise DamagedEnvelopeError(
-            f"the envelope is of transfer {envelope.body.transfer_id}, the manifest of {manifest.body.transfer_id}; "
-            "use the envelope that stands beside the manifest"
-        )
+    envelope.require_transfer_of(manifest.body)
     return OpenContainer(manifest, envelope, sender_verified=sender is not None)
 
 

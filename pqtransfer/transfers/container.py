@@ -38,6 +38,16 @@ class DamagedPayloadError(IntegrityError):
     """The payload object is not the one that the manifest names."""
 
 
+class WrongTransferError(IntegrityError):
+    """The container of another transfer stands in this one's place."""
+
+    def __init__(self, location: str, *, expected: str, found: str) -> None:
+        super().__init__(
+            f"{location} holds the container of transfer {found}, not of {expected}; "
+            "do not use it, and ask who can write to the bucket"
+        )
+
+
 @dataclass(frozen=True)
 class StoredEnvelope:
     """An envelope and the state it was read in, for a conditional replacement."""
@@ -61,29 +71,37 @@ def read_manifest(container: Folder) -> SignedManifest:
 
 
 def read_trusted_manifest(
-    container: Folder, *, find_signing_key: FindSigningKey, minimum_suite_id: str
+    container: Folder, *, transfer_id: str, find_signing_key: FindSigningKey, minimum_suite_id: str
 ) -> SignedManifest:
     """Read `manifest.json` and check that a known key of its sender signed it, in a suite that is strong enough.
 
+    It must be of the transfer that is asked for: a whole container, validly signed, put in the place of another one is
+    found here.
+
     Raises:
+        WrongTransferError: it is of another transfer.
         NotAContainerError, MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
         WeakSuiteError: its suite is under the minimum.
         PqtransferError: what `find_signing_key` raises for a signer or key that is not known.
     """
     manifest = read_manifest(container)
+    if manifest.body.transfer_id != transfer_id:
+        raise WrongTransferError(container.locate(""), expected=transfer_id, found=manifest.body.transfer_id)
     require_minimum_suite(manifest.body.suite, minimum_suite_id=minimum_suite_id)
     manifest.require_signer(find_signing_key(manifest.body.sender, manifest.signing_key.key_id))
     return manifest
 
 
-def read_trusted_envelope(container: Folder, *, find_signing_key: FindSigningKey) -> StoredEnvelope:
-    """Read `envelope.json` and check that a known key of its signer signed it.
+def read_trusted_envelope(container: Folder, manifest: Manifest, *, find_signing_key: FindSigningKey) -> StoredEnvelope:
+    """Read `envelope.json` and check that a known key of its signer signed it, for the manifest's transfer.
 
     Raises:
+        DamagedEnvelopeError: it is of another transfer.
         NotAContainerError, MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
         PqtransferError: what `find_signing_key` raises for a signer or key that is not known.
     """
     stored = read_envelope(container)
+    stored.envelope.require_transfer_of(manifest)
     signer = find_signing_key(stored.envelope.body.signer, stored.envelope.signing_key.key_id)
     stored.envelope.require_signer(signer)
     return stored
