@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
 
-import boto3
 from aws_lambda_powertools import Logger
 
 from pqtransfer.aws.checkpoints import DynamoCheckpointStore, KmsDataKeySealer
-from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.clients import Session, client_config, make_session
 from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -49,7 +48,7 @@ class S3Storage:
         return S3Folder(self.sites, bucket=bucket)
 
 
-def build_worker(settings: WorkerSettings, session: boto3.Session, *, name: str, shutdown: Shutdown) -> Worker:
+def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutdown: Shutdown) -> Worker:
     """A worker on AWS, acting with the session's credentials."""
     dynamodb = session.resource("dynamodb", config=client_config())
     config = client_config()

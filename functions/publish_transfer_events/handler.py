@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-import boto3
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
 from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -17,6 +16,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.publish_transfer_events.settings import Settings
 from functions.publish_transfer_events.state_change import StateChange, find_state_change
+from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import UnavailableError
 
@@ -82,4 +82,4 @@ def _settings() -> Settings:
 
 @cache
 def _events_client() -> Any:
-    return boto3.client("events")
+    return make_session().client("events", config=client_config())

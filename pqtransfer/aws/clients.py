@@ -1,26 +1,33 @@
 """Sessions and client settings: retries with jitter and a bound, timeouts, and how S3 requests are signed."""
 
-from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import boto3
+from boto3 import Session
 from botocore.config import Config
+
+if TYPE_CHECKING:
+    from mypy_boto3_sts.type_defs import CredentialsTypeDef
+
+__all__ = ["Session", "client_config", "make_role_session", "make_session", "object_client_config"]
 
 MAXIMUM_ATTEMPTS = 8
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
 
 
-@dataclass(frozen=True)
-class CloudEndpoint:
-    """Where a service answers when that is not AWS itself, and the profile with credentials for it."""
-
-    url: str | None = None
-    profile: str | None = None
-
-
-def make_session(*, profile: str | None = None, region: str | None = None) -> boto3.Session:
+def make_session(*, profile: str | None = None, region: str | None = None) -> Session:
     """A session with the given profile, or the default credentials of the process (task role, environment, profile)."""
-    return boto3.Session(profile_name=profile, region_name=region)
+    return Session(profile_name=profile, region_name=region)
+
+
+def make_role_session(credentials: "CredentialsTypeDef", *, region: str | None) -> Session:
+    """A session with what `sts:AssumeRole` answered."""
+    return Session(
+        aws_access_key_id=credentials["AccessKeyId"],
+        aws_secret_access_key=credentials["SecretAccessKey"],
+        aws_session_token=credentials["SessionToken"],
+        region_name=region,
+    )
 
 
 def client_config(*, connections: int = 16) -> Config:

@@ -8,9 +8,7 @@ import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import boto3
-
-from pqtransfer.aws.clients import client_config
+from pqtransfer.aws.clients import client_config, make_role_session
 from pqtransfer.aws.failures import translated
 from pqtransfer.aws.roles import secret_prefix
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
@@ -115,12 +113,7 @@ class RoleKeyReader:
         return private_key
 
     def _connect_in_region(self, credentials: "CredentialsTypeDef") -> "SecretsManagerClient":
-        session = boto3.Session(
-            region_name=self._sts.meta.region_name,
-            aws_access_key_id=credentials["AccessKeyId"],
-            aws_secret_access_key=credentials["SecretAccessKey"],
-            aws_session_token=credentials["SessionToken"],
-        )
+        session = make_role_session(credentials, region=self._sts.meta.region_name)
         return session.client("secretsmanager", config=client_config())
 
 
