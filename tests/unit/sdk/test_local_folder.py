@@ -1,15 +1,15 @@
 """A directory as a folder: whole or not at all, never overwritten, resumable while the machine runs."""
 
+import fcntl
 import os
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pqtransfer.crypto.geometry import ByteRange
-from pqtransfer.sdk import local_upload
 from pqtransfer.sdk.local_errors import (
     DirectoryMissingError,
     FileTooLargeError,
@@ -79,7 +79,7 @@ def test_a_file_system_without_hard_links_is_served_too(
     def refuse(*_args: object, **_keywords: object) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(local_upload.os, "link", refuse)
+    monkeypatch.setattr(os, "link", refuse)
     upload(folder, "model", b"content")
     assert (tmp_path / "model").read_bytes() == b"content"
     upload_id = folder.start_upload("other", tag=TAG, size_bytes=1)
@@ -114,7 +114,7 @@ def test_a_partial_file_that_was_replaced_before_the_lock_is_left_alone(
     """A slow process does not remove the file that a faster one has begun meanwhile."""
     partial = tmp_path / ".model.pqtransfer-partial"
     partial.write_bytes(b"a leftover")
-    flock = local_upload.fcntl.flock
+    flock = fcntl.flock
 
     def lose_the_race(descriptor: int, flags: int) -> None:
         if partial.read_bytes() == b"a leftover":
@@ -122,7 +122,7 @@ def test_a_partial_file_that_was_replaced_before_the_lock_is_left_alone(
             partial.write_bytes(b"somebody else's")
         flock(descriptor, flags)
 
-    monkeypatch.setattr(local_upload.fcntl, "flock", lose_the_race)
+    monkeypatch.setattr(fcntl, "flock", lose_the_race)
     with LocalFolder(tmp_path) as folder, pytest.raises(UploadBusyError):
         folder.start_upload("model", tag=TAG, size_bytes=7)
     assert partial.read_bytes() == b"somebody else's"
@@ -195,7 +195,9 @@ def cut(path: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [touch, rewrite, cut], ids=lambda change: change.__name__)
-def test_a_source_that_changes_is_noticed_at_the_next_read(tmp_path: Path, folder: LocalFolder, change) -> None:
+def test_a_source_that_changes_is_noticed_at_the_next_read(
+    tmp_path: Path, folder: LocalFolder, change: Callable[[Path], None]
+) -> None:
     """Its time, its content, its size."""
     path = tmp_path / "model"
     path.write_bytes(bytes(100))

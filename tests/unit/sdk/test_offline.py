@@ -15,6 +15,7 @@ from pqtransfer.sdk import (
     rewrap_directory,
     verify_directory,
 )
+from pqtransfer.transfers.progress import ProgressMeter
 from tests.containers import make_identity
 
 MEBIBYTE = 1 << 20
@@ -49,7 +50,7 @@ def test_a_model_of_several_parts_round_trips(tmp_path: Path, alice: PrivateIden
     """With the format's own part size of 32 MiB: two parts, the whole hash, metadata, and a progress meter."""
     model = os.urandom(40 * MEBIBYTE)
     (tmp_path / "model").write_bytes(model)
-    meters = []
+    meters: list[ProgressMeter] = []
     made = encrypt_file(
         tmp_path / "model",
         sender=alice,

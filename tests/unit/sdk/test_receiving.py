@@ -53,9 +53,9 @@ class Receiver:
             decrypt_model(
                 order,
                 container=container,
-                destination=Faulty(destination, plan),  # type: ignore[arg-type]
+                destination=Faulty(destination, plan),
                 context=JobContext(
-                    checkpoints=Faulty(journal, plan),  # type: ignore[arg-type]
+                    checkpoints=Faulty(journal, plan),
                     sealer=MemorySealer(),
                     monotonic=time.monotonic,
                     buffer_budget_bytes=2 << 20,

@@ -2,7 +2,9 @@
 
 import pytest
 
+from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES
+from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.payload import DamagedPartError
 from pqtransfer.transfers.container import DamagedPayloadError, NotAContainerError, read_manifest
 from pqtransfer.transfers.folder import MANIFEST_NAME, PAYLOAD_NAME, ObjectExistsError
@@ -125,9 +127,9 @@ def test_rewrapping_moves_no_payload_byte() -> None:
     assert world.destination.get("result") == MODEL
 
 
-def read_body(world: World):
+def read_body(world: World) -> Manifest:
     return read_manifest(world.container).body
 
 
-def rewrap(world: World, order: RewrapOrder):
+def rewrap(world: World, order: RewrapOrder) -> Envelope:
     return rewrap_envelope(order, read_body(world), container=world.container)

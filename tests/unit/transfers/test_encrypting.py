@@ -1,6 +1,7 @@
 """Encrypting a model: the promises that hold however often and wherever an attempt dies."""
 
 import hashlib
+from collections.abc import Mapping
 
 import pytest
 
@@ -12,6 +13,8 @@ from pqtransfer.transfers.folder import (
     PAYLOAD_NAME,
     ObjectExistsError,
     SourceChangedError,
+    StoredObject,
+    StoredPart,
 )
 from pqtransfer.transfers.parts import StoppedError, StopSignal
 from pqtransfer.transfers.upload import UploadContestedError
@@ -151,7 +154,7 @@ def test_parts_that_are_overwritten_at_the_last_moment_are_sent_again() -> None:
     complete = world.container.complete_upload
     disturbances = iter([b"something else"])
 
-    def disturbed(name, upload_id, parts):
+    def disturbed(name: str, upload_id: str, parts: Mapping[int, StoredPart]) -> StoredObject:
         for data in disturbances:
             world.container.overwrite_part(0, data)
         return complete(name, upload_id, parts)
@@ -166,7 +169,7 @@ def test_an_upload_that_is_contested_for_ever_ends_in_an_error() -> None:
     world = make_world()
     complete = world.container.complete_upload
 
-    def disturbed(name, upload_id, parts):
+    def disturbed(name: str, upload_id: str, parts: Mapping[int, StoredPart]) -> StoredObject:
         world.container.overwrite_part(0, b"something else")
         return complete(name, upload_id, parts)
 
@@ -243,8 +246,8 @@ def test_a_stop_keeps_what_is_done() -> None:
     stop = StopSignal()
     record = world.checkpoints.record_part
 
-    def record_and_stop(*args):
-        record(*args)
+    def record_and_stop(transfer_id: str, upload_id: str, part: StoredPart) -> None:
+        record(transfer_id, upload_id, part)
         stop.stop(StoppedError("scaled in"))
 
     world.checkpoints.record_part = record_and_stop  # type: ignore[method-assign]
