@@ -18,7 +18,14 @@ from scripts.toolchain import ROOT, cdk_command, tool_variables
 ASSEMBLY_FOLDER = ROOT / "build" / "assemblies"
 # What synthesis reads.
 ASSEMBLY_SOURCES = ("infra", "functions", "pqtransfer", "transfer_worker")
-ASSEMBLY_FILES = ("app.py", "cdk.json", "requirements.txt", "functions/requirements.txt", "transfer_worker/Dockerfile")
+ASSEMBLY_FILES = (
+    "app.py",
+    "cdk.json",
+    "requirements.txt",
+    "functions/requirements.txt",
+    "transfer_worker/Dockerfile",
+    ".dockerignore",
+)
 
 
 class DeployError(UnavailableError):

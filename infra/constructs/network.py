@@ -48,9 +48,13 @@ class IsolatedNetwork(Construct):
                 "DynamoDb": ec2.GatewayVpcEndpointOptions(service=ec2.GatewayVpcEndpointAwsService.DYNAMODB),
             },
         )
-        self.worker_group = self._make_group("Workers", "transfer workers", egress_cidr=None)
-        self.load_balancer_group = self._make_group(
-            "LoadBalancer", "internal load balancer", egress_cidr=environment.vpc_cidr
+        self.worker_group = self._make_group("Workers", "transfer workers")
+        self.worker_group.add_egress_rule(
+            ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "AWS, through the endpoints: there is no other way"
+        )
+        self.load_balancer_group = self._make_group("LoadBalancer", "internal load balancer")
+        self.load_balancer_group.add_egress_rule(
+            ec2.Peer.ipv4(environment.vpc_cidr), ec2.Port.tcp(environment.health_port), "the workers' health"
         )
         self.worker_group.add_ingress_rule(
             ec2.Peer.security_group_id(self.load_balancer_group.security_group_id),
@@ -69,21 +73,12 @@ class IsolatedNetwork(Construct):
                 self.vpc, {"VPC7": "The embedded cloud has no flow logs; every environment in AWS records them."}
             )
 
-    def _make_group(self, id: str, whose: str, *, egress_cidr: str | None) -> ec2.SecurityGroup:
-        """A group that lets nothing in, and out only to AWS (the network has no other way) or to `egress_cidr`."""
-        group = ec2.SecurityGroup(
-            self, f"{id}Group", vpc=self.vpc, description=f"The {whose}", allow_all_outbound=False
-        )
-        if egress_cidr is None:
-            group.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.tcp(HTTPS_PORT), "AWS, through the endpoints")
-        else:
-            group.add_egress_rule(ec2.Peer.ipv4(egress_cidr), ec2.Port.all_tcp(), "the workers")
-        return group
+    def _make_group(self, id: str, whose: str) -> ec2.SecurityGroup:
+        """A group that lets nothing in and nothing out, until it is told."""
+        return ec2.SecurityGroup(self, f"{id}Group", vpc=self.vpc, description=f"The {whose}", allow_all_outbound=False)
 
     def _add_interface_endpoints(self) -> None:
-        group = ec2.SecurityGroup(
-            self, "EndpointsGroup", vpc=self.vpc, description="The interface endpoints", allow_all_outbound=False
-        )
+        group = self._make_group("Endpoints", "interface endpoints")
         group.add_ingress_rule(
             ec2.Peer.security_group_id(self.worker_group.security_group_id), ec2.Port.tcp(HTTPS_PORT), "the workers"
         )

@@ -8,9 +8,6 @@ from constructs import Construct
 from infra.environments import EnvironmentConfig
 from infra.function_packages import ROOT
 
-# Everything stays out of the build but this.
-IMAGE_FILES = ["README.md", "pyproject.toml", "pqtransfer", "transfer_worker"]
-
 
 def make_worker_image(
     scope: Construct, environment: EnvironmentConfig
@@ -24,7 +21,7 @@ def make_worker_image(
         directory=str(ROOT),
         file="transfer_worker/Dockerfile",
         platform=ecr_assets.Platform.LINUX_AMD64,
+        # What stays out is in .dockerignore, for whoever builds it by hand too.
         ignore_mode=IgnoreMode.DOCKER,
-        exclude=["**", *(f"!{name}" for name in IMAGE_FILES), "**/__pycache__"],
     )
     return ecs.ContainerImage.from_docker_image_asset(asset), asset

@@ -10,6 +10,7 @@ from infra.finished_folder import finished_once
 from infra.function_packages import ROOT, FunctionPackage
 from pqtransfer.environment import EnvironmentSettings
 from scripts.cdk_launcher import name_all_stacks
+from tests.infra.conftest import Synthesize
 
 
 class ExampleSettings(EnvironmentSettings):
@@ -92,3 +93,20 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path: Path) -> None:
     with finished_once(folder) as unfinished:
         assert unfinished is None
     assert [each.name for each in folder.iterdir()] == ["file"]
+
+
+def test_the_image_is_built_from_the_package_and_the_worker_alone(synthesize: Synthesize) -> None:
+    """No test, no lock of the tools, no history; and it does not run as root, on a base that can be replaced."""
+    folder = synthesize("staging").folder
+    (image,) = [each for each in folder.glob("asset.*") if (each / "transfer_worker" / "Dockerfile").exists()]
+    assert {each.name for each in image.iterdir()} <= {
+        ".dockerignore",
+        "README.md",
+        "pyproject.toml",
+        "pqtransfer",
+        "transfer_worker",
+    }
+    dockerfile = (image / "transfer_worker" / "Dockerfile").read_text(encoding="utf-8")
+    assert "ARG BASE_IMAGE=" in dockerfile
+    assert "USER 10001" in dockerfile
+    assert not list(image.rglob("__pycache__"))
