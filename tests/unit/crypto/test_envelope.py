@@ -248,6 +248,14 @@ def test_what_a_hostile_signer_signs_is_still_refused(changes: dict[str, Any], e
         Envelope.from_json(change_body(**changes))
 
 
+@pytest.mark.parametrize(
+    "changes", [{"suite": "PQT-2"}, {"enc": encode_base64(bytes(1119))}, {"enc": encode_base64(bytes(1665))}]
+)
+def test_a_stanza_that_does_not_follow_the_suite_is_refused_before_any_key_is_used(changes: dict[str, str]) -> None:
+    with pytest.raises(MalformedDocumentError, match="does not follow the envelope's suite"):
+        Envelope.from_json(change_stanza(1, **changes))
+
+
 def test_the_largest_envelope_is_read() -> None:
     """1,000 recipients of the larger suite fit the limits on bytes and values."""
     alice = make_identity("alice", "PQT-2")
