@@ -1,32 +1,20 @@
-"""A folder in an S3 bucket: conditional writes, resumable multipart uploads, ranged reads of one state of an object.
-
-Writes go through boto3, which retries and signs; reads of ranges go through obstore (Rust), which releases the GIL and
-hands out its buffer without a copy. Both take their credentials from the same session.
-"""
+"""A folder in an S3 bucket: conditional writes and resumable multipart uploads; see `range_source` for ranged reads."""
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import boto3
-import obstore
-from cryptography.utils import Buffer
-from obstore import exceptions as obstore_errors
-from obstore.auth.boto3 import Boto3CredentialProvider
-from obstore.store import S3Store
 
-from pqtransfer.aws.clients import CONNECT_TIMEOUT_SECONDS, MAXIMUM_ATTEMPTS, READ_TIMEOUT_SECONDS, object_client_config
+from pqtransfer.aws.clients import object_client_config
 from pqtransfer.aws.failures import (
-    CloudAccessDeniedError,
     CloudNotFoundError,
     CloudRequestError,
-    CloudUnavailableError,
     ConditionFailedError,
     translated,
 )
-from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.aws.range_source import S3RangeSource
 from pqtransfer.transfers.folder import (
     Document,
     DocumentChangedError,
@@ -34,7 +22,6 @@ from pqtransfer.transfers.folder import (
     ObjectMissingError,
     PartsChangedError,
     RangeSource,
-    SourceChangedError,
     StoredObject,
     StoredPart,
 )
@@ -44,7 +31,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TAG_METADATA_NAME = "pqtransfer-tag"
-CREDENTIALS_KEPT_FOR = timedelta(minutes=5)
 _PARTS_GONE_CODES = frozenset({"InvalidPart", "InvalidPartOrder", "NoSuchUpload", "EntityTooSmall"})
 
 
@@ -52,10 +38,7 @@ _PARTS_GONE_CODES = frozenset({"InvalidPart", "InvalidPartOrder", "NoSuchUpload"
 class S3Connection:
     """One S3 endpoint with one session's credentials. Made once; its clients are shared by threads."""
 
-    session: boto3.Session
     client: "S3Client"
-    endpoint_url: str | None = None
-    _stores: dict[str, S3Store] = field(default_factory=dict)
 
     @classmethod
     def open(cls, session: boto3.Session, *, endpoint_url: str | None = None) -> "S3Connection":
@@ -63,41 +46,15 @@ class S3Connection:
         client: S3Client = session.client(
             "s3", endpoint_url=endpoint_url, config=object_client_config(path_style=False)
         )
-        found_url = client.meta.endpoint_url
-        if ".amazonaws.com" in found_url:
-            return cls(session, client)
-        client = session.client("s3", endpoint_url=endpoint_url, config=object_client_config(path_style=True))
-        return cls(session, client, found_url)
-
-    def store(self, bucket: str) -> S3Store:
-        """The bucket for ranged reads."""
-        store = self._stores.get(bucket)
-        if store is None:
-            with translated(action=f"find credentials for s3://{bucket}"):
-                provider = Boto3CredentialProvider(self.session, ttl=CREDENTIALS_KEPT_FOR)
-            endpoint: Any = {"endpoint": self.endpoint_url} if self.endpoint_url else {}
-            store = S3Store(
-                bucket,
-                region=self.client.meta.region_name,
-                credential_provider=provider,
-                virtual_hosted_style_request=self.endpoint_url is None,
-                client_options={
-                    "connect_timeout": timedelta(seconds=CONNECT_TIMEOUT_SECONDS),
-                    "timeout": timedelta(seconds=READ_TIMEOUT_SECONDS),
-                    "allow_http": (self.endpoint_url or "").startswith("http://"),
-                },
-                retry_config={"max_retries": MAXIMUM_ATTEMPTS},
-                **endpoint,
-            )
-            self._stores[bucket] = store
-        return store
+        if ".amazonaws.com" not in client.meta.endpoint_url:
+            client = session.client("s3", endpoint_url=endpoint_url, config=object_client_config(path_style=True))
+        return cls(client)
 
 
 class S3Folder:
     """`Folder` on a bucket and a key prefix (which ends in `/`, or is empty)."""
 
     def __init__(self, connection: S3Connection, *, bucket: str, prefix: str = "") -> None:
-        self._connection = connection
         self._client = connection.client
         self._bucket = bucket
         self._prefix = prefix
@@ -122,7 +79,8 @@ class S3Folder:
 
     def open(self, stored: StoredObject) -> RangeSource:
         return S3RangeSource(
-            self._connection.store(self._bucket),
+            self._client,
+            bucket=self._bucket,
             key=self._key(stored.name),
             stored=stored,
             uri=self.locate(stored.name),
@@ -268,55 +226,6 @@ class S3Folder:
             )
 
 
-class S3RangeSource:
-    """`RangeSource` on one state of an object.
-
-    Every read asks for the ETag under `If-Match`. When a newer state has taken its place, reads go on by version id
-    where the bucket has versions. (Not by version from the start: some stores ignore the range of such a read.)
-    """
-
-    def __init__(self, store: S3Store, *, key: str, stored: StoredObject, uri: str) -> None:
-        self._store = store
-        self._key = key
-        self._uri = uri
-        self._etag = stored.etag
-        self._version_id = stored.version_id
-        self._superseded = False
-
-    def read(self, byte_range: ByteRange) -> Buffer:
-        if byte_range.length == 0:
-            return b""
-        if not self._superseded:
-            try:
-                return self._get(byte_range, {"if_match": self._etag})
-            except SourceChangedError:
-                if self._version_id is None:
-                    raise
-                self._superseded = True
-        return self._get(byte_range, {"version": self._version_id})
-
-    def _get(self, byte_range: ByteRange, state: dict[str, Any]) -> Buffer:
-        try:
-            options: Any = {"range": (byte_range.start, byte_range.end), **state}
-            data = memoryview(obstore.get(self._store, self._key, options=options).bytes())
-        except obstore_errors.PreconditionError:
-            raise SourceChangedError(self._uri) from None
-        except (obstore_errors.NotFoundError, FileNotFoundError):
-            raise ObjectMissingError(self._uri) from None
-        except (obstore_errors.PermissionDeniedError, obstore_errors.UnauthenticatedError) as error:
-            raise CloudAccessDeniedError(
-                f"could not read {self._uri}: access denied; use a role that is granted this",
-                aws_code=type(error).__name__,
-            ) from None
-        except obstore_errors.BaseError as error:
-            raise CloudUnavailableError(
-                f"could not read {self._uri}: {_first_line(error)}; try again later", aws_code=type(error).__name__
-            ) from None
-        if len(data) != byte_range.length:
-            raise SourceChangedError(self._uri)
-        return data
-
-
 def open_location(connection: S3Connection, location: S3Location) -> tuple[S3Folder, str]:
     """The folder and the name of one object."""
     return S3Folder(connection, bucket=location.bucket), location.key
@@ -332,7 +241,3 @@ def _whole_buffer(data: memoryview) -> bytearray:
 
 def _read_version(version_id: str | None) -> str | None:
     return None if version_id in (None, "null") else version_id
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
