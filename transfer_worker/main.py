@@ -111,7 +111,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, stop)
     with health_server:
         logger.info("the worker is up", extra={"worker": name, "health_port": health_server.port})
-        worker.run()
+        try:
+            worker.run()
+        except PqtransferError as error:
+            logger.error("the worker cannot go on", extra={"code": error.code, "reason": str(error)})
+            return error.exit_code
     logger.info("the worker has stopped", extra={"worker": name})
     return 0
 
