@@ -28,7 +28,7 @@ from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
 from pqtransfer.transfers.heartbeat import Heartbeat
-from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.job import JobContext, ignore_progress
 from pqtransfer.transfers.ledger import (
     ClaimedElsewhereError,
     IllegalStepError,
@@ -41,6 +41,7 @@ from pqtransfer.transfers.ledger import (
     explain_failure,
 )
 from pqtransfer.transfers.parts import StopSignal
+from pqtransfer.transfers.progress import ProgressMeter
 from pqtransfer.transfers.request import MalformedRequestError, TransferRequest, has_passed
 from transfer_worker.health import Health
 from transfer_worker.hold import Hold, ShutdownError
@@ -209,15 +210,15 @@ class Worker:
         expires_at = at + timedelta(seconds=self.settings.lease_seconds)
         return self.ledger.claim(request.transfer_id, owner=self.name, at=at, lease_expires_at=expires_at)
 
-    def _context(self, stop: StopSignal, *, watch: Callable[..., None] | None = None) -> JobContext:
-        context = JobContext(
+    def _context(self, stop: StopSignal, *, watch: Callable[[ProgressMeter], None] = ignore_progress) -> JobContext:
+        return JobContext(
             checkpoints=self.checkpoints,
             sealer=self.sealer,
             monotonic=self.monotonic,
             stop=stop,
             buffer_budget_bytes=self.settings.buffer_budget_bytes,
+            watch=watch,
         )
-        return context if watch is None else JobContext(**{**vars(context), "watch": watch})
 
     def _let_go(self, request: TransferRequest, message: QueueMessage, error: LeaseLostError) -> None:
         logger.info("lets the transfer go", extra={"reason": str(error)})

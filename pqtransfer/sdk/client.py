@@ -26,7 +26,7 @@ from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.suites import DEFAULT_SUITE_ID
-from pqtransfer.errors import InputError, UnavailableError
+from pqtransfer.errors import InputError, PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder, LocalKeyHolder, ManagedKeyHolder
 from pqtransfer.keys.registry import find_signing_key, resolve_recipients
 from pqtransfer.sdk.deployment import Deployment
@@ -43,7 +43,7 @@ from pqtransfer.transfers.container import (
     read_trusted_manifest,
 )
 from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
-from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.job import JobContext, ignore_progress
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
 from pqtransfer.transfers.request import S3Location, TransferRequest
 
@@ -167,14 +167,21 @@ class Client:
         container = self.container(transfer_id)
         manifest, data_key = self._open(transfer_id, container, reader, minimum_suite_id)
         journal = LocalCheckpointStore(name_journal(out))
-        context = JobContext(checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic)
-        if watch is not None:
-            context = JobContext(checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic, watch=watch)
+        context = JobContext(
+            checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic, watch=watch or ignore_progress
+        )
         order = DecryptionOrder(
             job_id=transfer_id, manifest=manifest, data_key=data_key, destination_name=out.name, hash_parts=False
         )
         with LocalFolder(out.parent, journal=journal) as destination:
-            decrypt_model(order, container=container, destination=destination, context=context)
+            try:
+                decrypt_model(order, container=container, destination=destination, context=context)
+            except UnavailableError:
+                raise
+            except PqtransferError:  # for good: nobody will go on with what is there
+                destination.abort_stray_uploads(out.name)
+                journal.clear(transfer_id)
+                raise
         journal.clear(transfer_id)
         return ReceivedModel(out, manifest, time.monotonic() - started)
 

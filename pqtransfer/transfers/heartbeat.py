@@ -28,6 +28,13 @@ class LeaseExpiredError(UnavailableError):
         super().__init__(f"the lease expired because it could not be renewed: {cause}")
 
 
+class HeartbeatBrokenError(UnavailableError):
+    """The heartbeat ended by a fault of the program: nothing would renew the lease any more."""
+
+    def __init__(self, fault: BaseException) -> None:
+        super().__init__(f"the heartbeat broke ({type(fault).__name__}); the transfer is given back")
+
+
 def _do_nothing(_progress: Progress) -> None:
     """Nothing else happens at a beat."""
 
@@ -93,4 +100,8 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._ended.wait(BEAT_SECONDS) and not self._stop.is_set:
-            self.beat()
+            try:
+                self.beat()
+            except BaseException as fault:
+                self._stop.stop(HeartbeatBrokenError(fault))
+                raise

@@ -8,7 +8,7 @@ from pqtransfer.transfers.parts import DEFAULT_BUFFER_BUDGET_BYTES, StopSignal, 
 from pqtransfer.transfers.progress import ProgressMeter
 
 
-def _ignore_progress(_meter: ProgressMeter) -> None:
+def ignore_progress(_meter: ProgressMeter) -> None:
     """Nobody watches."""
 
 
@@ -21,7 +21,7 @@ class JobContext:
     monotonic: Callable[[], float]
     stop: StopSignal = field(default_factory=StopSignal)
     buffer_budget_bytes: int = DEFAULT_BUFFER_BUDGET_BYTES
-    watch: Callable[[ProgressMeter], None] = _ignore_progress
+    watch: Callable[[ProgressMeter], None] = ignore_progress
 
     def start_meter(self, *, bytes_total: int, parts_total: int) -> ProgressMeter:
         """A meter for this job, shown to whoever watches."""
