@@ -44,7 +44,9 @@ class WorkerSettings(EnvironmentSettings):
         default=20, ge=1, le=20, description="how long one request waits for a message; a stop waits for it too"
     )
     max_receives: int = Field(default=5, ge=1, description="after how many receives a message is given up")
-    minimum_suite: str = Field(default="PQT-1", description="the weakest suite the worker accepts")
+    minimum_suite: Literal["PQT-1", "PQT-2"] = Field(
+        default="PQT-1", description="the weakest suite the worker accepts"
+    )
     lease_seconds: int = Field(default=60, ge=6, description="how long a claim lasts without a heartbeat")
     stop_timeout_seconds: int = Field(default=110, ge=5, description="the time between SIGTERM and SIGKILL")
     buffer_budget_bytes: int = Field(

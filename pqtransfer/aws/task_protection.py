@@ -4,8 +4,8 @@ Outside ECS there is no agent and nothing to protect from: the environment varia
 """
 
 import json
-import urllib.error
 import urllib.request
+from http.client import HTTPException
 
 from pqtransfer.errors import UnavailableError
 
@@ -56,7 +56,8 @@ class TaskProtection:
         try:
             with urllib.request.urlopen(request, timeout=AGENT_TIMEOUT_SECONDS) as answer:  # noqa: S310
                 body = json.loads(answer.read())
-        except (urllib.error.URLError, TimeoutError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
             raise TaskProtectionError(str(error)) from None
-        if "protection" not in body:
-            raise TaskProtectionError(str(body.get("failure") or body.get("error") or body)[:300])
+        if not isinstance(body, dict) or "protection" not in body:
+            said = (body.get("failure") or body.get("error")) if isinstance(body, dict) else None
+            raise TaskProtectionError(str(said or body)[:300])

@@ -1,105 +1,141 @@
-"""The heartbeat keeps the lease, and stops the job as soon as the lease is somebody else's or may be."""
+"""The heartbeat of a running transfer: progress for whoever watches, and the end of the job when the lease is lost."""
 
-from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from datetime import timedelta
 
 import pytest
 
-from pqtransfer.errors import PqtransferError, UnavailableError
-from pqtransfer.transfers import heartbeat as heartbeat_module
-from pqtransfer.transfers.heartbeat import Heartbeat, LeaseExpiredError
-from pqtransfer.transfers.ledger import Lease, LeaseLostError, Progress, TransferLedger, TransferState
+from pqtransfer.aws.failures import CloudAccessDeniedError, CloudUnavailableError
+from pqtransfer.errors import PqtransferError
+from pqtransfer.transfers.heartbeat import BEAT_SECONDS, Heartbeat, LeaseExpiredError
+from pqtransfer.transfers.ledger import LeaseLostError, Progress, TransferState
 from pqtransfer.transfers.parts import StopSignal
 from pqtransfer.transfers.progress import ProgressMeter
+from pqtransfer.transfers.request import TransferRequest
 from tests.containers import TRANSFER_ID
+from tests.fakes.clocks import FakeClock
+from tests.fakes.ledgers import InMemoryLedger
 
-START = datetime(2026, 1, 31, 12, tzinfo=UTC)
 LEASE_SECONDS = 60
 
 
-class Scene:
-    """A heartbeat with a clock that is set by hand and a ledger that says what it is told to say."""
+class Patient:
+    """A claimed transfer and its heartbeat."""
 
     def __init__(self) -> None:
-        self.seconds = 0.0
-        self.answer: PqtransferError | None = None
-        self.renewals: list[dict[str, Any]] = []
-        self.beats: list[Progress] = []
+        self.clock = FakeClock()
+        self.ledger = InMemoryLedger()
         self.stop = StopSignal()
+        self.seen: list[Progress] = []
+        self.on_beat_error: PqtransferError | None = None
+        request = TransferRequest(
+            transfer_id=TRANSFER_ID, kind="upload", sender="alice", recipients=("bob",), correlation_id="c"
+        )
+        self.ledger.submit(request, at=self.clock.now())
+        lease = self.ledger.claim(
+            TRANSFER_ID,
+            owner="worker-1",
+            at=self.clock.now(),
+            lease_expires_at=self.clock.now() + timedelta(seconds=LEASE_SECONDS),
+        )
         self.heartbeat = Heartbeat(
-            Lease(transfer_id=TRANSFER_ID, owner="worker", attempt=1),
-            ledger=cast(TransferLedger, self),
+            lease,
+            ledger=self.ledger,
             stop=self.stop,
             lease_seconds=LEASE_SECONDS,
-            now=lambda: START + timedelta(seconds=self.seconds),
-            monotonic=lambda: self.seconds,
-            on_beat=self.beats.append,
+            now=self.clock.now,
+            monotonic=self.clock.monotonic,
+            on_beat=self.on_beat,
         )
 
-    def renew(self, _lease: Lease, **renewal: Any) -> None:
-        if self.answer is not None:
-            raise self.answer
-        self.renewals.append(renewal)
-
-    def beat_at(self, seconds: float) -> None:
-        self.seconds = seconds
-        self.heartbeat.beat()
+    def on_beat(self, progress: Progress) -> None:
+        self.seen.append(progress)
+        if self.on_beat_error is not None:
+            raise self.on_beat_error
 
 
-def test_a_beat_renews_the_lease_with_progress() -> None:
-    """From the moment of the beat on."""
-    scene = Scene()
-    meter = ProgressMeter(bytes_total=100, parts_total=1, started_at=0.0)
-    meter.add(40, parts=0, at=1.0)
-    scene.heartbeat.watch(meter)
-    scene.beat_at(5)
-    assert scene.renewals[0]["lease_expires_at"] == START + timedelta(seconds=5 + LEASE_SECONDS)
-    assert scene.renewals[0]["progress"].bytes_done == 40
-    assert scene.beats[0].bytes_done == 40
-    assert not scene.stop.is_set
+@pytest.fixture
+def patient() -> Patient:
+    return Patient()
 
 
-def test_a_lost_lease_stops_the_job() -> None:
-    """Cancelled, or taken over: the reason is what the job raises."""
-    scene = Scene()
-    scene.answer = LeaseLostError(TRANSFER_ID, TransferState.CANCELLED)
-    scene.beat_at(1)
-    with pytest.raises(LeaseLostError):
-        scene.stop.raise_if_set()
+def test_progress_appears_at_least_every_two_seconds(patient: Patient) -> None:
+    """A beat a second, each with bytes, parts, rate and time left, and the lease prolonged from that moment."""
+    assert BEAT_SECONDS <= 2
+    meter = ProgressMeter(bytes_total=100, parts_total=4, started_at=0)
+    patient.heartbeat.watch(meter)
+    for beat in range(1, 4):
+        patient.clock.advance(BEAT_SECONDS)
+        meter.add(25, parts=1, at=patient.clock.monotonic())
+        patient.heartbeat.beat()
+        record = patient.ledger.get(TRANSFER_ID)
+        assert (record.progress.bytes_done, record.progress.parts_done) == (25 * beat, beat)
+        assert record.progress.seconds_left == pytest.approx((4 - beat) * BEAT_SECONDS)
+        assert record.progress_at == patient.clock.now()
+        assert record.lease_expires_at == patient.clock.now() + timedelta(seconds=LEASE_SECONDS)
+    assert len(patient.seen) == 3
 
 
-def test_a_ledger_that_does_not_answer_is_borne_until_the_lease_expires() -> None:
-    """Not longer: another worker may have the transfer then."""
-    scene = Scene()
-    scene.beat_at(10)
-    scene.answer = UnavailableError("throttled")
-    for seconds in (11, 40, 10 + LEASE_SECONDS - 1):
-        scene.beat_at(seconds)
-        assert not scene.stop.is_set
-    scene.beat_at(10 + LEASE_SECONDS)
-    with pytest.raises(LeaseExpiredError, match="throttled"):
-        scene.stop.raise_if_set()
+def test_it_beats_by_itself_until_the_block_ends(patient: Patient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a thread of its own, which ends with the block."""
+    monkeypatch.setattr("pqtransfer.transfers.heartbeat.BEAT_SECONDS", 0.001)
+    with patient.heartbeat:
+        while len(patient.seen) < 3:
+            patient.stop.wait(0.001)
+    beats = len(patient.seen)
+    patient.stop.wait(0.02)
+    assert len(patient.seen) == beats
 
 
-def test_a_ledger_that_answers_again_in_time_is_forgiven() -> None:
-    """The lease counts from the last renewal that worked."""
-    scene = Scene()
-    scene.answer = UnavailableError("throttled")
-    scene.beat_at(LEASE_SECONDS - 1)
-    scene.answer = None
-    scene.beat_at(LEASE_SECONDS - 0.5)
-    scene.answer = UnavailableError("throttled")
-    scene.beat_at(LEASE_SECONDS + 10)
-    assert not scene.stop.is_set
+@pytest.mark.parametrize("state", [TransferState.CANCELLED, TransferState.RUNNING])
+def test_a_lost_lease_stops_the_job(patient: Patient, state: TransferState) -> None:
+    """The reason carries the state, so that the owner can tell a cancellation from a takeover."""
+    record = patient.ledger.records[TRANSFER_ID]
+    patient.ledger.records[TRANSFER_ID] = record.model_copy(update={"owner": "worker-2", "state": state})
+    patient.heartbeat.beat()
+    with pytest.raises(LeaseLostError) as caught:
+        patient.stop.raise_if_set()
+    assert caught.value.state is state
 
 
-def test_it_beats_by_itself_until_the_block_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In a thread of its own, which is gone afterwards."""
-    monkeypatch.setattr(heartbeat_module, "BEAT_SECONDS", 0.002)
-    scene = Scene()
-    with scene.heartbeat:
-        while len(scene.beats) < 3:
-            scene.stop.wait(0.001)
-    count = len(scene.beats)
-    scene.stop.wait(0.02)
-    assert len(scene.beats) == count
+def test_an_outage_is_borne_until_the_lease_expires(patient: Patient) -> None:
+    """Up to then the work goes on; at that moment another worker may take over, so it stops."""
+    patient.ledger.outage = CloudUnavailableError("no answer", aws_code="503")
+    for _ in range(LEASE_SECONDS - 1):
+        patient.clock.advance(1)
+        patient.heartbeat.beat()
+        assert not patient.stop.is_set
+    patient.clock.advance(1)
+    patient.heartbeat.beat()
+    with pytest.raises(LeaseExpiredError, match="no answer"):
+        patient.stop.raise_if_set()
+
+
+def test_an_outage_that_ends_in_time_changes_nothing(patient: Patient) -> None:
+    """The lease counts from the last beat that got through."""
+    for _ in range(5):
+        patient.ledger.outage = CloudUnavailableError("no answer", aws_code="503")
+        patient.clock.advance(LEASE_SECONDS - 1)
+        patient.heartbeat.beat()
+        patient.ledger.outage = None
+        patient.heartbeat.beat()
+    assert not patient.stop.is_set
+
+
+@pytest.mark.parametrize(
+    ("error", "stops"),
+    [
+        (CloudUnavailableError("the queue does not answer", aws_code="503"), False),
+        (CloudAccessDeniedError("no", aws_code="AccessDenied"), True),
+    ],
+)
+def test_what_the_owner_raises_at_a_beat(patient: Patient, error: PqtransferError, stops: bool) -> None:
+    """Unavailability is tried again at the next beat; everything else ends the job with that reason."""
+    patient.on_beat_error = error
+    patient.heartbeat.beat()
+    assert patient.stop.is_set is stops
+
+
+def test_progress_is_nothing_before_totals_are_known(patient: Patient) -> None:
+    """A beat may come first."""
+    patient.heartbeat.beat()
+    assert patient.ledger.get(TRANSFER_ID).progress == Progress()

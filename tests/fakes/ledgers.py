@@ -1,0 +1,122 @@
+"""The ledger of transfers in memory. `test_ledger.py` among the integration tests holds it and DynamoDB's to one model."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from pqtransfer.errors import PqtransferError
+from pqtransfer.transfers.ledger import (
+    FINAL_STATES,
+    ClaimedElsewhereError,
+    Failure,
+    IllegalStepError,
+    Lease,
+    LeaseLostError,
+    Progress,
+    TransferConflictError,
+    TransferNotFoundError,
+    TransferRecord,
+    TransferResult,
+    TransferState,
+    require_legal_step,
+)
+from pqtransfer.transfers.request import TransferRequest
+
+
+class InMemoryLedger:
+    """`TransferLedger` in a dictionary. `outage` makes every call raise; `steps` are the calls that changed something."""
+
+    def __init__(self) -> None:
+        self.records: dict[str, TransferRecord] = {}
+        self.steps: list[str] = []
+        self.outage: PqtransferError | None = None
+
+    def submit(self, request: TransferRequest, *, at: datetime) -> TransferRecord:
+        self._require_reachable()
+        record = self.records.get(request.transfer_id)
+        if record is None:
+            record = TransferRecord(request=request, state=TransferState.SUBMITTED, submitted_at=at, changed_at=at)
+            self.records[request.transfer_id] = record
+        elif record.request != request:
+            raise TransferConflictError(request.transfer_id)
+        return record
+
+    def get(self, transfer_id: str) -> TransferRecord:
+        self._require_reachable()
+        if transfer_id not in self.records:
+            raise TransferNotFoundError(transfer_id)
+        return self.records[transfer_id]
+
+    def list_recent(self, *, sender: str | None, state: TransferState | None, limit: int) -> Iterator[TransferRecord]:
+        newest_first = sorted(self.records.values(), key=lambda record: record.submitted_at, reverse=True)
+        chosen = [
+            record
+            for record in newest_first
+            if sender in (None, record.request.sender) and state in (None, record.state)
+        ]
+        return iter(chosen[:limit])
+
+    def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
+        record = self.get(transfer_id)
+        if record.state in FINAL_STATES:
+            raise IllegalStepError(transfer_id, record.state, TransferState.RUNNING)
+        if record.lease_expires_at is not None and record.lease_expires_at >= at:
+            raise ClaimedElsewhereError(transfer_id, record.owner or "")
+        attempt = record.attempt + 1
+        self._change(
+            record,
+            "claim",
+            state=TransferState.RUNNING,
+            owner=owner,
+            attempt=attempt,
+            lease_expires_at=lease_expires_at,
+            changed_at=at,
+        )
+        return Lease(transfer_id=transfer_id, owner=owner, attempt=attempt)
+
+    def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
+        record = self._held(lease)
+        self._change(record, "renew", lease_expires_at=lease_expires_at, progress=progress, progress_at=at)
+
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
+        record = self._held(lease)
+        last_error = error or record.last_error
+        self._change(record, "release", lease_expires_at=at - timedelta(milliseconds=1), last_error=last_error)
+
+    def complete(self, lease: Lease, *, at: datetime, result: TransferResult, progress: Progress) -> None:
+        record = self._held(lease)
+        self._change(
+            record,
+            "complete",
+            state=TransferState.COMPLETED,
+            changed_at=at,
+            result=result,
+            progress=progress,
+            progress_at=at,
+            lease_expires_at=None,
+        )
+
+    def fail(self, lease: Lease, *, at: datetime, failure: Failure) -> None:
+        record = self._held(lease)
+        self._change(record, "fail", state=TransferState.FAILED, changed_at=at, failure=failure, lease_expires_at=None)
+
+    def cancel(self, transfer_id: str, *, at: datetime) -> TransferRecord:
+        record = self.get(transfer_id)
+        if record.state is TransferState.CANCELLED:
+            return record
+        require_legal_step(transfer_id, record.state, TransferState.CANCELLED)
+        self._change(record, "cancel", state=TransferState.CANCELLED, changed_at=at, lease_expires_at=None)
+        return self.records[transfer_id]
+
+    def _held(self, lease: Lease) -> TransferRecord:
+        record = self.get(lease.transfer_id)
+        if (record.state, record.owner, record.attempt) != (TransferState.RUNNING, lease.owner, lease.attempt):
+            raise LeaseLostError(lease.transfer_id, record.state)
+        return record
+
+    def _change(self, record: TransferRecord, step: str, **changes: object) -> None:
+        self.steps.append(step)
+        self.records[record.transfer_id] = record.model_copy(update=changes)
+
+    def _require_reachable(self) -> None:
+        if self.outage is not None:
+            raise self.outage
