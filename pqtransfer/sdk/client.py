@@ -35,7 +35,14 @@ from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.sdk.local_journal import LocalCheckpointStore, name_journal
 from pqtransfer.sdk.reader import ModelReader
 from pqtransfer.sdk.send_options import S3_SCHEME, SendOptions, make_request, name_recipients
-from pqtransfer.sdk.sending import Upload, WatchProgress, find_unfinished, name_upload_journal, run_upload
+from pqtransfer.sdk.sending import (
+    Upload,
+    WatchProgress,
+    drop_ended_upload,
+    find_unfinished,
+    name_upload_journal,
+    run_upload,
+)
 from pqtransfer.transfers.container import (
     NotAContainerError,
     open_data_key,
@@ -307,9 +314,17 @@ class Client:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         deployment = f"{self.deployment.account_id}/{self.deployment.environment}/{self.deployment.data_bucket}"
         journal = LocalCheckpointStore(
-            name_upload_journal(directory, deployment=deployment, source=location, request=request)
+            name_upload_journal(
+                directory,
+                deployment=deployment,
+                source=location,
+                request=request,
+                named=options.transfer_id is not None,
+            )
         )
-        unfinished = find_unfinished(journal, self.ledger) if options.transfer_id is None else None
+        unfinished = find_unfinished(journal, self.ledger)
+        if unfinished is None:
+            drop_ended_upload(journal, self.container)
         request = unfinished or request
         if location.startswith(S3_SCHEME):
             place = S3Location.parse(location)

@@ -22,7 +22,7 @@ from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.sdk.local_journal import LocalCheckpointStore
 from pqtransfer.transfers.container import describe_container
 from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, encrypt_model
-from pqtransfer.transfers.folder import Folder, StoredObject
+from pqtransfer.transfers.folder import PAYLOAD_NAME, Folder, StoredObject
 from pqtransfer.transfers.heartbeat import Heartbeat
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import (
@@ -74,14 +74,20 @@ class Upload:
     hash_plaintext: bool
 
 
-def name_upload_journal(directory: Path, *, deployment: str, source: str, request: TransferRequest) -> Path:
-    """The journal of an upload: the same source to the same recipients has the same name."""
+def name_upload_journal(
+    directory: Path, *, deployment: str, source: str, request: TransferRequest, named: bool = False
+) -> Path:
+    """The journal of an upload: the same source to the same recipients has the same name.
+
+    `named`: the caller chose the transfer id, so only the same id is the same upload.
+    """
     identity = {
         "deployment": deployment,
         "recipients": sorted(request.recipients),
         "sender": request.sender,
         "source": source,
         "suite": request.suite,
+        "transfer_id": request.transfer_id if named else "",
     }
     return directory / f"{hashlib.sha256(write_canonical_json(identity)).hexdigest()[:40]}.journal"
 
@@ -96,6 +102,14 @@ def find_unfinished(journal: LocalCheckpointStore, ledger: TransferLedger) -> Tr
     except TransferNotFoundError:
         return None
     return None if record.state in FINAL_STATES else record.request
+
+
+def drop_ended_upload(journal: LocalCheckpointStore, open_container: Callable[[str], Folder]) -> None:
+    """Drop what an upload left that ended elsewhere (it was cancelled while nobody ran it), and its journal."""
+    head = journal.load_head()
+    if head is not None:
+        open_container(head.transfer_id).abort_upload(PAYLOAD_NAME, head.upload_id)
+        journal.clear(head.transfer_id)
 
 
 def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress | None) -> TransferRecord:
