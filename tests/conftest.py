@@ -1,3 +1,3 @@
-"""What holds for all tests: the marks of acceptance criteria."""
+"""What holds for all tests: the marks of acceptance criteria, and pytest itself as a fixture to test them."""
 
-pytest_plugins = ["tests.requirement_marks"]
+pytest_plugins = ["pytester", "tests.requirement_marks"]
