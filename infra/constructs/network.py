@@ -54,7 +54,7 @@ class IsolatedNetwork(Construct):
         )
         self.load_balancer_group = self._make_group("LoadBalancer", "internal load balancer")
         self.load_balancer_group.add_egress_rule(
-            ec2.Peer.ipv4(environment.vpc_cidr), ec2.Port.tcp(environment.health_port), "the workers' health"
+            ec2.Peer.ipv4(environment.vpc_cidr), ec2.Port.tcp(environment.health_port), "health of the workers"
         )
         self.worker_group.add_ingress_rule(
             ec2.Peer.security_group_id(self.load_balancer_group.security_group_id),

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 
 from pqtransfer.environment import EnvironmentSettings, name_variable
+from pqtransfer.errors import InputError
 
 
-class SettingWithoutValueError(LookupError):
+class SettingWithoutValueError(InputError):
     """A deployable asks for a setting that the infrastructure does not know."""
 
     def __init__(self, settings: type[EnvironmentSettings], fields: list[str]) -> None:

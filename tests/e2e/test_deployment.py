@@ -161,6 +161,35 @@ def test_a_second_deployment_changes_nothing(cloud: EmbeddedCloud, act_as: ActAs
     assert events() == before
 
 
+@pytest.mark.requirement("D5.3")
+def test_an_override_updates_in_place(cloud: EmbeddedCloud, act_as: ActAs, deployment: Deployment) -> None:
+    """A setting given on the command line changes the queue that is there; messages and rows stay where they are."""
+    owner = act_as(None)
+    queues, table = owner.client("sqs"), owner.resource("dynamodb").Table(deployment.transfers_table)
+    row = {"transfer_id": "e2e-stays", "state": "SUBMITTED", "sender": "a", "submitted_at": "2026-01-01T00:00:00Z"}
+    table.put_item(Item=row)
+    queues.send_message(QueueUrl=deployment.dead_letter_queue_url, MessageBody="stays")
+
+    def retention_days() -> int:
+        answer = queues.get_queue_attributes(
+            QueueUrl=deployment.dead_letter_queue_url, AttributeNames=["MessageRetentionPeriod"]
+        )
+        return int(answer["Attributes"]["MessageRetentionPeriod"]) // 86400
+
+    before = retention_days()
+    try:
+        assert cloud.deploy(arguments=["--context", "message_retention_days=13"]) == deployment
+        assert (before, retention_days()) == (14, 13)
+        assert table.get_item(Key={"transfer_id": "e2e-stays"})["Item"] == row
+        (message,) = queues.receive_message(QueueUrl=deployment.dead_letter_queue_url, WaitTimeSeconds=1)["Messages"]
+        assert message["Body"] == "stays"
+        queues.delete_message(QueueUrl=deployment.dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"])
+    finally:
+        table.delete_item(Key={"transfer_id": "e2e-stays"})
+        cloud.deploy()
+    assert retention_days() == before
+
+
 def test_the_stack_that_holds_data_refuses_deletion(act_as: ActAs, deployment: Deployment) -> None:
     """Nobody deletes the storage stack by a slip."""
     cloudformation = act_as(None).client("cloudformation")
@@ -188,7 +217,13 @@ def test_a_change_of_state_reaches_the_bus(act_as: ActAs, deployment: Deployment
         "correlation_id": "c-1",
     }
     act_as("submitter").resource("dynamodb").Table(deployment.transfers_table).put_item(Item=row)
-    detail = _wait_for_detail(queues, url, "e2e-state-change")
+    try:
+        detail = _wait_for_detail(queues, url, "e2e-state-change")
+    finally:
+        key = {"transfer_id": "e2e-state-change"}
+        owner.resource("dynamodb").Table(deployment.transfers_table).delete_item(Key=key)
+        events.remove_targets(Rule="e2e", EventBusName=deployment.event_bus, Ids=["queue"])
+        events.delete_rule(Name="e2e", EventBusName=deployment.event_bus)
     assert detail["state"] == "SUBMITTED"
     assert detail["sender"] == "a"
     assert detail["recipients"] == ["b"]

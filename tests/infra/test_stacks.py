@@ -120,6 +120,15 @@ def test_nothing_is_open_to_the_world(synthesized: Synthesized) -> None:
             assert rule.get("CidrIp") != "0.0.0.0/0"
 
 
+def test_descriptions_of_rules_are_such_as_ec2_takes(synthesized: Synthesized) -> None:
+    """EC2 refuses an apostrophe, which no emulator does."""
+    allowed = re.compile(r"[a-zA-Z0-9. _\-:/()#,@\[\]+=&;{}!$*]{0,255}")
+    for group in synthesized.resources("AWS::EC2::SecurityGroup").values():
+        rules = [*group.get("SecurityGroupIngress", []), *group.get("SecurityGroupEgress", [])]
+        for description in [group["GroupDescription"], *(rule.get("Description", "") for rule in rules)]:
+            assert allowed.fullmatch(description), description
+
+
 def test_a_failed_deployment_of_workers_goes_back(synthesized: Synthesized) -> None:
     """The old workers stay until the new ones are healthy; when these never are, the deployment is undone."""
     (service,) = synthesized.resources("AWS::ECS::Service").values()

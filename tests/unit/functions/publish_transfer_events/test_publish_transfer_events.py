@@ -1,10 +1,11 @@
 """Changes of state on the stream become events on the bus; what the bus refuses is named for the next try."""
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
+from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.publish_transfer_events import handler as module
 from functions.publish_transfer_events.handler import EventNotPublishedError, handler, publish
@@ -135,6 +136,6 @@ def test_a_batch_names_the_records_that_failed(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(module, "_settings", lambda: Settings(event_bus="the-bus"))
     good = record(new=image("RUNNING"), old=None, number="1")
     bad = record(new=image("RUNNING", transfer_id={"S": "t-2"}), old=None, number="2")
-    answer = handler({"Records": [good, bad]}, Context())
+    answer = handler({"Records": [good, bad]}, cast(LambdaContext, Context()))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
     assert len(bus.entries) == 1
