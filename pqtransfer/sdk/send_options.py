@@ -6,6 +6,7 @@ from datetime import datetime
 
 from uuid6 import uuid7
 
+from pqtransfer.crypto.manifest import require_metadata
 from pqtransfer.crypto.suites import DEFAULT_SUITE_ID
 from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.transfers.request import TransferKind, TransferRequest
@@ -32,10 +33,15 @@ class SendOptions:
 def make_request(
     source: str, sender: KeyHolder, recipients: Sequence[str], options: SendOptions, *, through_queue: bool
 ) -> TransferRequest:
-    """The request: one that a worker takes from the queue, or the record of an upload from this machine."""
+    """The request: one that a worker takes from the queue, or the record of an upload from this machine.
+
+    Raises:
+        InvalidMetadataError, InvalidRequestError: what was said cannot be asked for.
+    """
     transfer_id = options.transfer_id or str(uuid7())
     filename = source.rstrip("/").rsplit("/", 1)[-1].split("?", 1)[0]
-    return TransferRequest(
+    metadata = require_metadata({"filename": filename, **(options.metadata or {})})
+    return TransferRequest.create(
         transfer_id=transfer_id,
         kind=TransferKind.ENCRYPT if through_queue else TransferKind.UPLOAD,
         source=source if through_queue else None,
@@ -47,7 +53,7 @@ def make_request(
         priority=options.priority,
         deadline=options.deadline,
         correlation_id=options.correlation_id or transfer_id,
-        metadata={"filename": filename, **(options.metadata or {})},
+        metadata=metadata,
     )
 
 

@@ -16,6 +16,7 @@ from pqtransfer.crypto.manifest import (
     Manifest,
     SignedManifest,
     composite_sha256,
+    require_metadata,
     sign_manifest,
 )
 from pqtransfer.crypto.payload import create_payload_cipher, encrypt_part_into, open_payload_cipher
@@ -101,10 +102,12 @@ def encrypt_model(
 
     Raises:
         SourceSizeError, SourceDigestError, SourceChangedError: the source is not what it should be.
+        InvalidMetadataError: the metadata does not fit a manifest.
         ModelTooLargeError: the source is larger than one transfer carries.
         ObjectExistsError: another container stands in the place.
         PqtransferError: what the stop signal carries, or what a store reported.
     """
+    require_metadata(order.metadata)
     uri = source_folder.locate(source.name)
     if order.expected_size_bytes not in (None, source.size_bytes):
         raise SourceSizeError(uri, expected_bytes=order.expected_size_bytes or 0, found_bytes=source.size_bytes)

@@ -12,7 +12,7 @@
 import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -34,6 +34,10 @@ _S3_URI = re.compile(
 
 class MalformedRequestError(InputError):
     """A message is not a transfer request of a version that is known."""
+
+
+class InvalidRequestError(InputError):
+    """What a sender asks for is not a transfer request."""
 
 
 class InvalidLocationError(InputError):
@@ -138,6 +142,20 @@ class TransferRequest(BaseModel):
 
     def to_json(self) -> str:
         return self.model_dump_json(exclude_none=True)
+
+    @classmethod
+    def create(cls, **fields: Any) -> Self:
+        """A request from what a caller says.
+
+        Raises:
+            InvalidRequestError: fields that are missing, unknown, wrong, or do not go together.
+        """
+        try:
+            return cls.model_validate(fields)
+        except ValidationError as error:
+            raise InvalidRequestError(
+                f"this is not a transfer that can be asked for: {_name_problems(error)}"
+            ) from None
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
