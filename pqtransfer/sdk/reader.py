@@ -1,8 +1,8 @@
 """Read any part of an encrypted model as if it were a plain local file: only the segments that are needed are fetched.
 
 Every segment is authenticated by itself, with its position and finality (FLOE), under the header that the signed
-manifest fixes: what is returned was encrypted for that place by somebody who holds the data key. Part digests, which tell
-the sender's final upload from an earlier attempt of it, are not checked: they would need the whole part.
+manifest fixes: what is returned was encrypted for that place by somebody who holds the data key. Part digests, which
+tell the sender's final upload from an earlier attempt of it, are not checked: they would need the whole part.
 
 Memory: `cached_segments` MiB of decrypted segments, and at most 16 MiB of ciphertext for each thread that reads.
 """
