@@ -11,16 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pqtransfer.aws.clients import Session, client_config, make_role_session, make_session
-from pqtransfer.aws.folder import S3Connection, S3Folder
-from pqtransfer.aws.ledger import DynamoTransferLedger
-from pqtransfer.aws.participants import DynamoKeyRegistry
-from pqtransfer.aws.queue import TransferQueue
-from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.aws.clients import make_session
+from pqtransfer.aws.folder import S3Folder
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.keypairs import PublicKey
@@ -29,6 +24,7 @@ from pqtransfer.crypto.suites import DEFAULT_SUITE_ID
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder, LocalKeyHolder, ManagedKeyHolder
 from pqtransfer.keys.registry import find_signing_key, resolve_recipients
+from pqtransfer.sdk.connections import Connections
 from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.sdk.in_memory import MemorySealer
 from pqtransfer.sdk.local_folder import LocalFolder
@@ -89,11 +85,9 @@ class ReceivedModel:
 
 
 @dataclass(frozen=True)
-class Client:
+class Client(Connections):
     """One deployment, with one session's credentials. `state_directory` holds the journals of uploads."""
 
-    deployment: Deployment
-    session: Session
     state_directory: Path
 
     @classmethod
@@ -110,9 +104,8 @@ class Client:
 
     def managed_holder(self, participant: str) -> KeyHolder:
         """A managed participant, whose role the session may take."""
-        reader = RoleKeyReader(self._client("sts"), connect=self._connect_secrets)
         session_name = f"pqtransfer-{getpass.getuser()}-{socket.gethostname()}"
-        return ManagedKeyHolder(participant, self.registry, reader, session_name)
+        return ManagedKeyHolder(participant, self.registry, self.key_reader(), session_name)
 
     def send(
         self,
@@ -245,39 +238,6 @@ class Client:
                 raise NotReadyError(record)
             sleep(POLL_SECONDS)
 
-    @cached_property
-    def ledger(self) -> DynamoTransferLedger:
-        """The ledger of transfers."""
-        endpoint_url = self.deployment.endpoint_url
-        resource = self.session.resource("dynamodb", endpoint_url=endpoint_url, config=client_config())
-        return DynamoTransferLedger(resource.Table(self.deployment.transfers_table))
-
-    @cached_property
-    def registry(self) -> DynamoKeyRegistry:
-        """The key registry."""
-        return DynamoKeyRegistry(self._client("dynamodb"), table_name=self.deployment.participants_table)
-
-    @cached_property
-    def queue(self) -> TransferQueue:
-        """The queue of requests."""
-        return TransferQueue(self._client("sqs"), queue_url=self.deployment.queue_url)
-
-    def container(self, transfer_id: str) -> S3Folder:
-        """The folder of one transfer in the data bucket."""
-        return S3Folder(self._data, bucket=self.deployment.data_bucket, prefix=f"transfers/{transfer_id}/")
-
-    @cached_property
-    def _data(self) -> S3Connection:
-        endpoint_url = self.deployment.data_endpoint_url or self.deployment.endpoint_url
-        return S3Connection.open(self.session, endpoint_url=endpoint_url)
-
-    def _client(self, service: Any) -> Any:
-        return self.session.client(service, endpoint_url=self.deployment.endpoint_url, config=client_config())
-
-    def _connect_secrets(self, credentials: Any) -> Any:
-        session = make_role_session(credentials, region=self.deployment.region)
-        return session.client("secretsmanager", endpoint_url=self.deployment.endpoint_url, config=client_config())
-
     def _open(
         self, transfer_id: str, container: S3Folder, reader: KeyHolder, minimum_suite_id: str
     ) -> tuple[Manifest, "SecretBytes"]:
@@ -328,8 +288,7 @@ class Client:
         request = unfinished or request
         if location.startswith(S3_SCHEME):
             place = S3Location.parse(location)
-            site = S3Connection.open(self.session, endpoint_url=self.deployment.endpoint_url)
-            source_folder = S3Folder(site, bucket=place.bucket)
+            source_folder = self.site(place.bucket)
             stored = source_folder.find(place.key, version_id=place.version_id)
             return self._run(request, sender, keys, source_folder, stored, journal, options, watch)
         path = Path(location)

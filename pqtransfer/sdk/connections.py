@@ -1,0 +1,63 @@
+"""The adapters of one deployment: its tables, queue, buckets and secrets, under one session's credentials."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pqtransfer.aws.clients import Session, client_config, make_role_session
+from pqtransfer.aws.folder import S3Connection, S3Folder
+from pqtransfer.aws.ledger import DynamoTransferLedger
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.sdk.deployment import Deployment
+
+
+@dataclass(frozen=True)
+class Connections:
+    """Connects to each service when it is asked for, and once."""
+
+    deployment: Deployment
+    session: Session
+
+    @cached_property
+    def ledger(self) -> DynamoTransferLedger:
+        """The ledger of transfers."""
+        endpoint_url = self.deployment.endpoint_url
+        resource = self.session.resource("dynamodb", endpoint_url=endpoint_url, config=client_config())
+        return DynamoTransferLedger(resource.Table(self.deployment.transfers_table))
+
+    @cached_property
+    def registry(self) -> DynamoKeyRegistry:
+        """The key registry."""
+        return DynamoKeyRegistry(self._client("dynamodb"), table_name=self.deployment.participants_table)
+
+    @cached_property
+    def queue(self) -> TransferQueue:
+        """The queue of requests."""
+        return TransferQueue(self._client("sqs"), queue_url=self.deployment.queue_url)
+
+    def container(self, transfer_id: str) -> S3Folder:
+        """The folder of one transfer in the data bucket."""
+        return S3Folder(self._data, bucket=self.deployment.data_bucket, prefix=f"transfers/{transfer_id}/")
+
+    def site(self, bucket: str) -> S3Folder:
+        """A bucket that belongs to a site."""
+        connection = S3Connection.open(self.session, endpoint_url=self.deployment.endpoint_url)
+        return S3Folder(connection, bucket=bucket)
+
+    def key_reader(self) -> RoleKeyReader:
+        """Reads the private keys of managed participants, under their roles."""
+        return RoleKeyReader(self._client("sts"), connect=self._connect_secrets)
+
+    @cached_property
+    def _data(self) -> S3Connection:
+        endpoint_url = self.deployment.data_endpoint_url or self.deployment.endpoint_url
+        return S3Connection.open(self.session, endpoint_url=endpoint_url)
+
+    def _client(self, service: Any) -> Any:
+        return self.session.client(service, endpoint_url=self.deployment.endpoint_url, config=client_config())
+
+    def _connect_secrets(self, credentials: Any) -> Any:
+        session = make_role_session(credentials, region=self.deployment.region)
+        return session.client("secretsmanager", endpoint_url=self.deployment.endpoint_url, config=client_config())
