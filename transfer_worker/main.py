@@ -45,7 +45,8 @@ class S3Storage:
         return S3Folder(self.data, bucket=self.data_bucket, prefix=prefix)
 
     def site(self, bucket: str) -> S3Folder:
-        return S3Folder(self.sites, bucket=bucket)
+        # A model may stand in the data bucket too, and that is where the data connection says.
+        return S3Folder(self.data if bucket == self.data_bucket else self.sites, bucket=bucket)
 
 
 def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutdown: Shutdown) -> Worker:
