@@ -1,0 +1,1 @@
+"""The benchmark: what sending, receiving and the worker cost, beside what others take for the same."""
