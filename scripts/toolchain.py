@@ -1,6 +1,7 @@
 """Finds the tools that scripts/setup installed: Node, and the CDK's command line that runs on it."""
 
 import os
+import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -43,9 +44,15 @@ def cdk_command() -> list[str]:
 
 
 def tool_variables(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """`variables`, with our Node first on the path: the CDK's Python libraries start one too."""
+    """`variables`, with our Node first on the path: the CDK's Python libraries start one too.
+
+    uv and Node trust the certificate authorities that this machine does, where it keeps any (scripts/setup does likewise).
+    """
     node = find_node()
+    paths = ssl.get_default_verify_paths()
+    trust = {"UV_SYSTEM_CERTS": "true", "NODE_USE_SYSTEM_CA": "1"} if paths.cafile or paths.capath else {}
     return {
+        **trust,
         **variables,
         "PATH": f"{node.parent}{os.pathsep}{variables.get('PATH', os.defpath)}",
         "JSII_NODE": str(node),
