@@ -46,7 +46,7 @@ def cdk_command() -> list[str]:
 def tool_variables(variables: Mapping[str, str] = os.environ) -> dict[str, str]:
     """`variables`, with our Node first on the path: the CDK's Python libraries start one too.
 
-    uv and Node trust the certificate authorities that this machine does, where it keeps any (scripts/setup does likewise).
+    uv and Node trust the certificate authorities that this machine does, where it keeps any, as in scripts/setup.
     """
     node = find_node()
     paths = ssl.get_default_verify_paths()
