@@ -44,8 +44,11 @@ class ServerState:
         return f"http://{HOST}:{self.port}"
 
 
-def start_server(folder: Path, *, port: int | None) -> ServerState:
+def start_server(folder: Path, *, port: int | None, obeys_policies: bool = True) -> ServerState:
     """Start an emulator whose state, log and temporary files live in `folder`; wait until it answers.
+
+    `obeys_policies`: requests are held to the policies of whoever signed them. Without, it takes the place of any AWS
+    account (the access key id is the account's number), for tools whose own roles it cannot judge.
 
     Raises:
         CloudStartError: the port is taken, or it did not answer in time.
@@ -59,7 +62,7 @@ def start_server(folder: Path, *, port: int | None) -> ServerState:
     with log.open("wb") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "ministack"],
-            env=_variables(folder, port=chosen, secret=secret),
+            env={**_variables(folder, port=chosen, secret=secret), "AUTH": str(obeys_policies).lower()},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -114,10 +117,9 @@ def _variables(folder: Path, *, port: int, secret: str) -> dict[str, str]:
         **passed,
         "BIND_HOST": HOST,
         "GATEWAY_PORT": str(port),
-        "MINISTACK_HOST": HOST,
         "MINISTACK_REGION": REGION,
         "MINISTACK_ACCOUNT_ID": ACCOUNT,
-        "AUTH": "true",
+        "MINISTACK_HOST": HOST,
         # Its MQTT broker would listen on every interface.
         "IOT_MTLS_ENABLED": "0",
         "AWS_ACCESS_KEY_ID": ROOT_ACCESS_KEY_ID,

@@ -1,0 +1,100 @@
+"""`scripts/deploy --env dev`, as someone with an AWS account would run it: an emulator takes the account's place.
+
+It obeys no policies here: the bootstrap's own roles, which the default synthesizer deploys with, are refused otherwise.
+What it has no type for (flow logs) and what needs a Docker engine (the image) is switched off by overrides.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from pqtransfer.sdk.deployment import load_deployment
+from scripts.embedded_cloud import server
+from scripts.embedded_cloud.server import ServerState
+from scripts.embedded_cloud.sessions import open_session
+from scripts.toolchain import ROOT
+
+pytestmark = pytest.mark.e2e
+
+# The emulator takes the number of an account for the key of its owner.
+ACCOUNT = "123456789012"
+OVERRIDES = ("flow_logs=false", "worker_image=example/worker:1", "workers_minimum=2")
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerState]:
+    """An empty account, in the region that the emulator's clients use."""
+    if os.environ.get("LOCALSTACK_HOST"):
+        pytest.skip("needs an account of its own")
+    state = server.start_server(tmp_path_factory.mktemp("account"), port=None, obeys_policies=False)
+    yield state
+    server.stop_server(state)
+
+
+@pytest.mark.requirement("D1.1", "D1.3", "D1.5", "D5.2", "D5.3")
+def test_one_command_deploys_another_environment(account: ServerState, tmp_path: Path) -> None:
+    """The command prints endpoints and health checks, writes the file, and what runs has dev's limits and overrides."""
+    path = tmp_path / "deployment.json"
+    overrides = [word for each in OVERRIDES for word in ("--context", each)]
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.deploy_environment", "--env", "dev", "--deployment", str(path), *overrides],
+        cwd=ROOT,
+        env=_credentials(account),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    deployment = load_deployment(path)
+    assert (deployment.environment, deployment.account_id) == ("dev", ACCOUNT)
+    assert deployment.health_urls[0] in done.stdout
+    assert deployment.queue_url in done.stdout
+    host = account.endpoint_url.removeprefix("http://")
+    owner = open_session(host, access_key_id=ACCOUNT, secret_access_key=account.secret_access_key)
+    (service,) = owner.client("ecs").describe_services(cluster=deployment.cluster, services=[deployment.service])[
+        "services"
+    ]
+    groups = owner.client("logs").describe_log_groups(logGroupNamePrefix="/pqtransfer/dev/workers")["logGroups"]
+    assert service["desiredCount"] == 2
+    assert [group["retentionInDays"] for group in groups] == [14]
+
+
+@pytest.mark.requirement("D5.6")
+def test_production_is_not_deployed_to_the_account_that_happens_to_be_there(account: ServerState) -> None:
+    """The account that is meant is named; credentials of another one are refused before anything is touched."""
+    contexts = ("account=999999999999", "region=us-east-1", "certificate_arn=arn:aws:acm:us-east-1:999999999999:x")
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "scripts.deploy_environment",
+            "--env",
+            "production",
+            *[word for each in contexts for word in ("--context", each)],
+        ],
+        cwd=ROOT,
+        env=_credentials(account),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode != 0
+    assert "choose credentials of account 999999999999" in done.stdout + done.stderr
+
+
+def _credentials(account: ServerState) -> dict[str, str]:
+    """This process's environment, with the account's credentials in place of any other."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "CDK_", "PQTRANSFER_"))}
+    return {
+        **kept,
+        "AWS_ENDPOINT_URL": account.endpoint_url,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": account.secret_access_key,
+        "AWS_REGION": server.REGION,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    }
