@@ -42,7 +42,6 @@ def count_segments(folder: InMemoryFolder) -> int:
     return sum(-(-byte_range.length // SEGMENT_SIZE_BYTES) for byte_range in folder.reads)
 
 
-@pytest.mark.requirement("D1.5")
 def test_a_safetensors_header_costs_two_segments_at_most() -> None:
     """The header of a model is read, with its tensors' places, without fetching the tensors."""
     header = json.dumps({"weights": {"dtype": "U8", "shape": [SIZE], "data_offsets": [0, SIZE]}}).encode()
