@@ -62,7 +62,6 @@ def test_the_smallest_models_round_trip(model: bytes) -> None:
     assert world.destination.get("result") == model
 
 
-@pytest.mark.requirement("D4.5")
 @pytest.mark.parametrize("hash_plaintext", [False, True])
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("crash_at", range(len(CALLS)))
@@ -112,7 +111,6 @@ def test_a_transfer_that_dies_twice_is_finished() -> None:
     require_whole(world)
 
 
-@pytest.mark.requirement("D4.5")
 def test_a_source_that_changed_between_attempts_is_found() -> None:
     """No payload is mixed from two states of the model."""
     world = make_world()
