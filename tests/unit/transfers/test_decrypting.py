@@ -30,7 +30,6 @@ def list_calls() -> list[str]:
 CALLS = list_calls()
 
 
-@pytest.mark.requirement("D4.5")
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("crash_at", range(len(CALLS)))
 def test_an_attempt_may_die_at_any_call(crash_at: int, after_effect: bool) -> None:
