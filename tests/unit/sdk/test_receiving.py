@@ -83,7 +83,6 @@ def test_a_run_makes_that_many_calls(receiver: Receiver) -> None:
     receiver.require_received()
 
 
-@pytest.mark.requirement("D4.5")
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("crash_at", range(CALLS_OF_A_RUN))
 def test_receiving_may_die_at_any_call(receiver: Receiver, crash_at: int, after_effect: bool) -> None:
@@ -124,7 +123,6 @@ def test_a_partial_file_that_was_cut_is_not_used(receiver: Receiver) -> None:
     receiver.require_received()
 
 
-@pytest.mark.requirement("D4.5")
 def test_a_killed_process_releases_the_file(tmp_path: Path, receiver: Receiver) -> None:
     """kill -9 in the middle of writing: the next process goes on at once."""
     script = textwrap.dedent(
