@@ -17,7 +17,7 @@ count of receives ends it if it kills every worker.
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -28,7 +28,7 @@ from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
 from pqtransfer.transfers.heartbeat import Heartbeat
-from pqtransfer.transfers.job import JobContext, ignore_progress
+from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import (
     ClaimedElsewhereError,
     IllegalStepError,
@@ -41,7 +41,6 @@ from pqtransfer.transfers.ledger import (
     explain_failure,
 )
 from pqtransfer.transfers.parts import StopSignal
-from pqtransfer.transfers.progress import ProgressMeter
 from pqtransfer.transfers.request import MalformedRequestError, TransferRequest, has_passed
 from transfer_worker.health import Health
 from transfer_worker.hold import Hold, ShutdownError
@@ -177,7 +176,7 @@ class Worker:
             monotonic=self.monotonic,
             on_beat=hold.prolong,
         )
-        context = self._context(stop, watch=heartbeat.watch)
+        context = replace(self._context(stop), watch=heartbeat.watch, confirm=heartbeat.confirm)
         logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
         try:
             if has_passed(request.deadline, now=self.now()) and request.deadline is not None:
@@ -210,14 +209,13 @@ class Worker:
         expires_at = at + timedelta(seconds=self.settings.lease_seconds)
         return self.ledger.claim(request.transfer_id, owner=self.name, at=at, lease_expires_at=expires_at)
 
-    def _context(self, stop: StopSignal, *, watch: Callable[[ProgressMeter], None] = ignore_progress) -> JobContext:
+    def _context(self, stop: StopSignal) -> JobContext:
         return JobContext(
             checkpoints=self.checkpoints,
             sealer=self.sealer,
             monotonic=self.monotonic,
             stop=stop,
             buffer_budget_bytes=self.settings.buffer_budget_bytes,
-            watch=watch,
         )
 
     def _let_go(self, request: TransferRequest, message: QueueMessage, error: LeaseLostError) -> None:

@@ -144,6 +144,7 @@ def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress |
         monotonic=time.monotonic,
         stop=stop,
         watch=show,
+        confirm=heartbeat.confirm,
     )
     try:
         with heartbeat:

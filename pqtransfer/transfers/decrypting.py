@@ -115,6 +115,7 @@ def _begin(
         )
         if resumed is not None:
             return checkpoint, resumed
+    context.confirm()
     destination.abort_stray_uploads(order.destination_name)
     upload_id = destination.start_upload(
         order.destination_name, tag=make_tag(order.manifest.floe_header), size_bytes=order.manifest.plaintext_length

@@ -267,6 +267,7 @@ def _start_afresh(order: EncryptionOrder, source: StoredObject, container: Folde
         data_key, suite_id=order.suite_id, transfer_id=order.transfer_id, sender=order.sender
     )
     sealed_data_key = context.sealer.seal(data_key, transfer_id=order.transfer_id)
+    context.confirm()
     container.abort_stray_uploads(PAYLOAD_NAME)
     upload_id = container.start_upload(
         PAYLOAD_NAME, tag=make_tag(cipher.header), size_bytes=geometry.ciphertext_length_bytes

@@ -98,6 +98,16 @@ class Heartbeat:
         except PqtransferError as error:
             self._stop.stop(error)
 
+    def confirm(self) -> None:
+        """Beat now, in the caller's thread, for a step that must not be taken by somebody who was overtaken.
+
+        Raises:
+            LeaseLostError: the transfer is another's, or has ended.
+            PqtransferError: another reason to stop.
+        """
+        self.beat()
+        self._stop.raise_if_set()
+
     def _run(self) -> None:
         while not self._ended.wait(BEAT_SECONDS) and not self._stop.is_set:
             try:

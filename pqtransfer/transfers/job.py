@@ -12,9 +12,17 @@ def ignore_progress(_meter: ProgressMeter) -> None:
     """Nobody watches."""
 
 
+def take_as_ours() -> None:
+    """Nobody else could have taken the job over."""
+
+
 @dataclass(frozen=True)
 class JobContext:
-    """The surroundings of one job. `monotonic` gives seconds; `watch` receives the meter once totals are known."""
+    """The surroundings of one job. `monotonic` gives seconds; `watch` receives the meter once totals are known.
+
+    `confirm` raises when the job is not ours any more. It is called before an upload is begun and others in its place
+    are dropped: a worker that was frozen and overtaken would otherwise begin anew what its successor has finished.
+    """
 
     checkpoints: CheckpointStore
     sealer: DataKeySealer
@@ -22,6 +30,7 @@ class JobContext:
     stop: StopSignal = field(default_factory=StopSignal)
     buffer_budget_bytes: int = DEFAULT_BUFFER_BUDGET_BYTES
     watch: Callable[[ProgressMeter], None] = ignore_progress
+    confirm: Callable[[], None] = take_as_ours
 
     def start_meter(self, *, bytes_total: int, parts_total: int) -> ProgressMeter:
         """A meter for this job, shown to whoever watches."""
