@@ -65,7 +65,10 @@ def model(full_stage: Stage, model_bytes: bytes) -> Model:
 
 @pytest.fixture
 def start_worker(stage: Stage, tmp_path: Path) -> Iterator[StartWorker]:
-    """Starts workers under the worker's role; ends those that still run when the test does."""
+    """Starts workers under the worker's role; stops those that still run when the test ends.
+
+    In good order: the embedded queue would hand a message to the long poll of a worker that was killed.
+    """
     started: list[WorkerProcess] = []
 
     def start(**settings: Any) -> WorkerProcess:
@@ -81,7 +84,9 @@ def start_worker(stage: Stage, tmp_path: Path) -> Iterator[StartWorker]:
 
     yield start
     for worker in started:
-        worker.kill()
+        worker.terminate()
+    for worker in started:
+        worker.stop()
 
 
 @pytest.fixture

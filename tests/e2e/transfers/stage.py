@@ -82,7 +82,9 @@ class Stage:
         self._clients: dict[str, Client] = {}
         self.owner_s3 = act_as(None).client("s3")
         self.owner_sqs = act_as(None).client("sqs")
-        self._checkpoints = DynamoCheckpointStore(act_as(None).resource("dynamodb").Table(deployment.checkpoints_table))
+        tables = act_as(None).resource("dynamodb")
+        self._checkpoints = DynamoCheckpointStore(tables.Table(deployment.checkpoints_table))
+        self._transfers = tables.Table(deployment.transfers_table)
 
     # --- acting as a site
 
@@ -251,6 +253,14 @@ class Stage:
             return None
 
         return wait_for("the dead letter", look)
+
+    def expire_lease(self, transfer_id: str) -> None:
+        """Let the minute pass after which a transfer of a dead process is free."""
+        self._transfers.update_item(
+            Key={"transfer_id": transfer_id},
+            UpdateExpression="SET lease_expires_at_ms = :past",
+            ExpressionAttributeValues={":past": 0},
+        )
 
     # --- clearing up
 
