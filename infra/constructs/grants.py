@@ -4,7 +4,6 @@ The names of the functions read as sentences: `write_transfers(storage)`. Wildca
 resource, or where a resource is made later (a participant's role, an object).
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -13,10 +12,8 @@ from aws_cdk import Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
-from constructs import IConstruct
 
 from infra.names import Names
-from infra.validation import acknowledge
 
 TRANSFERS_PREFIX = "transfers/"
 PURPOSE_KEY = "pqtransfer:purpose"
@@ -255,34 +252,3 @@ def participant_secrets_arn(stack: Stack, names: Names, *, participant: str = ""
 
 def _via(stack: Stack, *services: str) -> Conditions:
     return {"StringEquals": {"kms:ViaService": [f"{service}.{stack.region}.amazonaws.com" for service in services]}}
-
-
-# Why a wildcard stands in a resource: its pattern -> the reason that cdk-nag's finding is acknowledged with.
-WILDCARD_REASONS = {
-    r"\*": "The action knows no resource: AWS takes nothing but a wildcard for it.",
-    rf"arn:aws:s3:::.*/{TRANSFERS_PREFIX}\*": "Each transfer writes under a prefix of its own, made when it starts.",
-    r"arn:aws:s3:::[^/]*/\*": "Workers use the whole of a bucket that a site named for exactly this.",
-    r".*-participant-\*": "Participants are registered later; path and name keep every other role out.",
-    r".*/\$\{aws:PrincipalTag/participant\}/\*": "The tag keeps out all secrets but the participant's own.",
-    r".*/participants/\*": "Participants are registered later; the prefix keeps every other secret out.",
-    r".*:task/[^/]*/\*": "Tasks get their names when they start; the cluster keeps every other task out.",
-    r".*:service/[^/]*/\*": "Services get their names when they are made; the cluster keeps every other one out.",
-}
-
-
-def acknowledge_wildcards(construct: IConstruct, statements: Sequence[iam.PolicyStatement]) -> None:
-    """Acknowledge each resource with a wildcard in `statements`, one by one, on the role or policy that holds them."""
-    resources = {resource for statement in statements for resource in statement.resources if "*" in resource}
-    acknowledge(construct, {f"IAM5[Resource::{_in_finding(each)}]": _why_wildcard(each) for each in sorted(resources)})
-
-
-def _in_finding(resource: str) -> str:
-    """cdk-nag writes `<name>` for `${name}`."""
-    return re.sub(r"[$][{]([^}]*)[}]", r"<\1>", resource)
-
-
-def _why_wildcard(resource: str) -> str:
-    for pattern, reason in WILDCARD_REASONS.items():
-        if re.fullmatch(pattern, resource):
-            return reason
-    raise LookupError(f"{resource} has a wildcard without a reason: name the resource, or give the reason here")

@@ -6,6 +6,7 @@ from constructs import Construct
 
 from infra.constructs import grants
 from infra.constructs.grants import DataStores
+from infra.constructs.wildcards import acknowledge_wildcards
 from infra.names import Names
 
 
@@ -29,7 +30,7 @@ class ParticipantBoundary(Construct):
             description="The most that a managed participant may do",
             statements=statements,
         )
-        grants.acknowledge_wildcards(self.policy, statements)
+        acknowledge_wildcards(self.policy, statements)
 
     @property
     def arn(self) -> str:

@@ -8,9 +8,9 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs import grants
 from infra.constructs.log_group import make_log_group
 from infra.constructs.settings_environment import make_environment
+from infra.constructs.wildcards import acknowledge_wildcards
 from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage
 from infra.names import Names
@@ -52,7 +52,7 @@ class PythonFunction(Construct):
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
             inline_policies={"Allowed": iam.PolicyDocument(statements=[writes_log, *statements])},
         )
-        grants.acknowledge_wildcards(self.role, statements)
+        acknowledge_wildcards(self.role, statements)
         self.function = lambda_.Function(
             self,
             "Function",

@@ -11,6 +11,7 @@ from infra.constructs import grants
 from infra.constructs.grants import DataStores
 from infra.constructs.tables import TRANSFER_INDEXES
 from infra.constructs.transfer_queue import TransferQueue
+from infra.constructs.wildcards import acknowledge_wildcards
 from infra.names import Names
 
 
@@ -81,5 +82,5 @@ class SiteRoles(Construct):
             max_session_duration=Duration.hours(12),
             inline_policies={"Allowed": iam.PolicyDocument(statements=list(statements))},
         )
-        grants.acknowledge_wildcards(role, statements)
+        acknowledge_wildcards(role, statements)
         return role

@@ -12,6 +12,7 @@ from infra.constructs import grants
 from infra.constructs.grants import DataStores
 from infra.constructs.tables import TRANSFER_INDEXES
 from infra.constructs.transfer_queue import TransferQueue
+from infra.constructs.wildcards import acknowledge_wildcards
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 
@@ -60,7 +61,7 @@ class WorkerRole(Construct):
             assumed_by=_who_may_act(environment),
             inline_policies={"Allowed": iam.PolicyDocument(statements=statements)},
         )
-        grants.acknowledge_wildcards(self.role, statements)
+        acknowledge_wildcards(self.role, statements)
 
 
 class ExecutionRole(Construct):
@@ -81,7 +82,7 @@ class ExecutionRole(Construct):
             assumed_by=iam.ServicePrincipal("ecs-tasks.amazonaws.com"),
             inline_policies={"Allowed": iam.PolicyDocument(statements=[writes_log, *pulls])},
         )
-        grants.acknowledge_wildcards(self.role, pulls)
+        acknowledge_wildcards(self.role, pulls)
 
 
 def _drain(queue: TransferQueue) -> Sequence[iam.PolicyStatement]:
