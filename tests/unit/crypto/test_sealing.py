@@ -34,6 +34,17 @@ SEALED = seal_to_key(SECRET, ALICE.public_key, label=b"label")
         (SEALED[:-1] + bytes([SEALED[-1] ^ 1]), [ALICE], b"label"),
         (SEALED, [make_identity("alice", "PQT-2").kem], b"label"),
     ],
+    ids=[
+        "another's key",
+        "no key",
+        "another label",
+        "cut by a byte",
+        "cut to ten bytes",
+        "empty",
+        "first bit",
+        "last bit",
+        "another suite",
+    ],
 )
 def test_it_opens_with_nothing_else(sealed: bytes, keys: list, label: bytes) -> None:
     """One error, whatever is wrong."""
