@@ -21,6 +21,7 @@ from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
 from pqtransfer.transfers.parts import count_parts_in_flight
 from scripts.benchmarks.counting_proxy import CountingProxy
+from scripts.benchmarks.memory import read_peak_rss_bytes
 from scripts.benchmarks.object_store import REGION, ObjectStore
 from scripts.benchmarks.source import remove_prefix, upload_source
 from scripts.embedded_cloud import EmbeddedCloud
@@ -88,7 +89,7 @@ class WorkerBench:
             return WorkerRun(
                 wall_seconds=time.monotonic() - began,
                 cpu_seconds=_read_cpu_seconds(worker.pid) - cpu_before,
-                peak_rss_bytes=_read_peak_rss_bytes(worker.pid),
+                peak_rss_bytes=read_peak_rss_bytes(worker.pid),
             )
 
     def kill_and_resume(self, size_bytes: int) -> ResumedRun:
@@ -220,11 +221,3 @@ def _read_cpu_seconds(pid: int) -> float:
     """User and system time of a process, from /proc (proc(5), fields 14 and 15 of stat)."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
-
-
-def _read_peak_rss_bytes(pid: int) -> int:
-    """The most memory a process ever had (proc(5), VmHWM)."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise ProcessLookupError(pid)

@@ -1,0 +1,153 @@
+"""The results as Markdown, for docs/benchmarks.md and for the terminal."""
+
+from collections.abc import Iterator
+
+from scripts.benchmarks.crypto_core import CoreRate
+from scripts.benchmarks.measuring import Measured
+from scripts.benchmarks.results import OURS, PLAIN, Results
+
+MEBIBYTE = 1 << 20
+GIBIBYTE = 1 << 30
+
+CONTENDERS = {
+    "pqtransfer_sdk": "**pqtransfer**",
+    "boto3_plain": "boto3, not encrypted",
+    "boto3_durable": "boto3, not encrypted, then fsync",
+    "encryption_sdk": "aws-encryption-sdk",
+    "pyrage_boto3": "pyrage, then boto3",
+    "rclone_crypt": "rclone crypt",
+    "obstore_reads": "obstore GETs, not decrypted",
+}
+
+HEADINGS = {
+    "send": "Send: a file to the store",
+    "receive": "Receive: from the store to a file in memory (tmpfs)",
+    "receive-disk": "Receive: from the store to a file on disk",
+}
+
+NOTES = {
+    "send": """\
+pqtransfer encrypts, hashes, uploads with a SHA-256 that the store checks, keeps a journal, and signs manifest and
+envelope. The ledger (DynamoDB) is left out. aws-encryption-sdk has frames of 1 MiB here: its default of 4 KiB makes it
+four times slower. pyrage writes the encrypted file to disk before boto3 uploads it.""",
+    "receive": """\
+The destination is in memory, so that this compares clients and not the disk. boto3 checks nothing of what it downloads
+here but a checksum where the store has one; pqtransfer checks the SHA-256 of every part, which the sender signed, and
+every segment's tag. The hash cannot be left out: recipients share the data key, and only the signed digests keep one of
+them from passing another model off as the sender's.""",
+    "receive-disk": """\
+pqtransfer's file is durable when `receive` returns (fsync of the file, then of its directory). boto3 leaves that to the
+system: its first row ends when the bytes are in the page cache, its second waits as pqtransfer does.""",
+}
+
+INTRODUCTION = """\
+What sending and receiving cost, beside what others take for the same. Made by `scripts/bench`; do not edit.
+
+SeaweedFS runs on loopback of the same machine, with its data on the machine's disk: **clients and store share its
+cores**, and no network is between them. Wall times are therefore those of the busiest of three (client, store, disk),
+and differ from run to run by as much as the ranges say. CPU is the client's alone (user and system time of its
+process), and steadier. Every run is a process of its own; contenders take turns (A B C A B C). The clock starts when
+imports are done and clients and keys made. Peak RSS is the most of all runs.
+"""
+
+
+def write_report(results: Results) -> str:
+    """The whole page."""
+    sections = ["# Benchmarks", INTRODUCTION.rstrip(), *_describe_run(results), *_write_targets(results)]
+    for name, table in results.tables.items():
+        sections += [f"## {HEADINGS[name]}, {_size(results.size_bytes)}", _write_table(table), NOTES[name]]
+    if results.core:
+        sections += ["## Crypto core, in memory", _write_core(results.core)]
+        sections.append(
+            "SHA-256 is the slower half: a part cannot be encrypted and hashed faster than it is hashed. The target is "
+            "for the encryption alone."
+        )
+    sections += _write_worker(results)
+    return "\n\n".join(sections) + "\n"
+
+
+def _describe_run(results: Results) -> Iterator[str]:
+    facts = "\n".join(f"| {name} | {value} |" for name, value in results.machine.items())
+    yield f"Command: `{results.command}`, {results.date}; medians of {results.runs} (range)."
+    yield f"| | |\n|---|---|\n{facts}"
+    if results.machine.get("rclone") == "not installed":
+        yield "rclone crypt is measured where `rclone` is on the path (`apt-get install rclone`)."
+
+
+def _write_targets(results: Results) -> Iterator[str]:
+    rows = [
+        f"| {target.name} | {target.found} | {'reached' if target.is_reached else '**missed**'} |"
+        for target in results.check_targets()
+    ]
+    if rows:
+        yield "## Targets"
+        yield "\n".join(["| target | found | |", "|---|---|---|", *rows])
+
+
+def _write_table(table: list[Measured]) -> str:
+    plain = next(measured for measured in table if measured.contender == PLAIN)
+    ours = next(measured for measured in table if measured.contender == OURS)
+    lines = [
+        "| | wall | CPU | peak RSS | speed beside boto3 | CPU beside boto3 | pqtransfer is faster by |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for measured in table:
+        walls = [sample.wall_seconds for sample in measured.samples]
+        cpus = [sample.cpu_seconds for sample in measured.samples]
+        lines.append(
+            f"| {CONTENDERS[measured.contender]} "
+            f"| {measured.wall_seconds:.2f} s ({min(walls):.2f}-{max(walls):.2f}) "
+            f"| {measured.cpu_seconds:.2f} s ({min(cpus):.2f}-{max(cpus):.2f}) "
+            f"| {measured.peak_rss_bytes / MEBIBYTE:.0f} MiB "
+            f"| {plain.wall_seconds / measured.wall_seconds:.2f} "
+            f"| {measured.cpu_seconds / plain.cpu_seconds:.2f} "
+            f"| {measured.wall_seconds / ours.wall_seconds:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _write_core(core: list[CoreRate]) -> str:
+    raw = {rate.threads: rate.bytes_per_cpu_second for rate in core if rate.operation == "AESGCM.encrypt_into"}
+    single = {rate.operation: rate.bytes_per_second for rate in core if rate.threads == 1}
+    lines = [
+        "| | threads | GB/s | GB in a CPU second | share of raw AES-GCM | speed beside one thread |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {rate.operation} | {rate.threads} "
+        f"| {rate.bytes_per_second / 1e9:.2f} ({min(rate.rates) / 1e9:.2f}-{max(rate.rates) / 1e9:.2f}) "
+        f"| {rate.bytes_per_cpu_second / 1e9:.2f} | {100 * rate.bytes_per_cpu_second / raw[rate.threads]:.0f} % "
+        f"| {rate.bytes_per_second / single[rate.operation]:.2f} |"
+        for rate in core
+    ]
+    return "\n".join(lines)
+
+
+def _write_worker(results: Results) -> Iterator[str]:
+    worker, resumed = results.worker, results.resumed
+    if worker is not None:
+        rate = results.worker_size_bytes / worker.wall_seconds / 1e6
+        yield f"## The worker, {_size(results.worker_size_bytes)}"
+        yield (
+            "| wall | CPU | peak RSS |\n|---|---|---|\n"
+            f"| {worker.wall_seconds:.0f} s ({rate:.0f} MB/s) | {worker.cpu_seconds:.1f} s "
+            f"| {worker.peak_rss_bytes / MEBIBYTE:.0f} MiB |"
+        )
+        yield (
+            "One transfer, from the submission to `COMPLETED`, through the real worker process: the embedded cloud is "
+            "its control plane, source and container stand on SeaweedFS. One run."
+        )
+    if resumed is not None:
+        yield f"## Resume after SIGKILL at half, {_size(results.resume_size_bytes)}"
+        yield (
+            "| parts | done at the kill | begun in all | begun again | in flight at most |\n|---|---|---|---|---|\n"
+            f"| {resumed.parts_total} | {resumed.parts_done_at_kill} | {len(resumed.parts_begun)} "
+            f"| {resumed.parts_sent_again} | {resumed.parts_in_flight} |"
+        )
+        yield "The UploadPart requests of both workers are counted by a relay before the store. One run."
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes % GIBIBYTE == 0:
+        return f"{size_bytes // GIBIBYTE} GiB"
+    return f"{size_bytes / MEBIBYTE:.0f} MiB"

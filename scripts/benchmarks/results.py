@@ -1,0 +1,84 @@
+"""What a run of the benchmark found, and which of its targets were reached."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from scripts.benchmarks.crypto_core import CoreRate
+from scripts.benchmarks.measuring import Measured
+from scripts.benchmarks.worker import ResumedRun, WorkerRun
+
+OURS = "pqtransfer_sdk"
+PLAIN = "boto3_plain"
+RSS_LIMIT_BYTES = 512 << 20
+RECEIVE_FACTOR = 2.0
+CORE_SHARE = 0.75
+SCALING = 1.6
+
+
+@dataclass(frozen=True)
+class Target:
+    """One of the numbers to reach."""
+
+    name: str
+    found: str
+    is_reached: bool
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that was measured; what was left out is empty."""
+
+    machine: dict[str, str]
+    command: str
+    date: str
+    runs: int
+    size_bytes: int
+    worker_size_bytes: int
+    resume_size_bytes: int
+    tables: dict[str, list[Measured]] = field(default_factory=dict)
+    core: list[CoreRate] = field(default_factory=list)
+    worker: WorkerRun | None = None
+    resumed: ResumedRun | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return asdict(self)
+
+    def check_targets(self) -> Iterator[Target]:
+        """The targets of what was measured."""
+        if "send" in self.tables:
+            ours, plain = _find(self.tables["send"], OURS), _find(self.tables["send"], PLAIN)
+            yield _at_least("send: speed of boto3's plain upload", plain.wall_seconds / ours.wall_seconds, 1.0)
+            yield _at_most("send: CPU of boto3's plain upload", ours.cpu_seconds / plain.cpu_seconds, 1.0)
+        if "receive" in self.tables:
+            ours, plain = _find(self.tables["receive"], OURS), _find(self.tables["receive"], PLAIN)
+            speed = plain.wall_seconds / ours.wall_seconds
+            yield _at_least("receive: speed of boto3's plain download", speed, RECEIVE_FACTOR)
+        if self.core:
+            rates = {(rate.operation, rate.threads): rate.bytes_per_second for rate in self.core}
+            threads = max(count for _, count in rates)
+            single = {rate.operation: rate.bytes_per_cpu_second for rate in self.core if rate.threads == 1}
+            share = single["encrypt a part, without its SHA-256"] / single["AESGCM.encrypt_into"]
+            yield _at_least("crypto core: share of raw AES-GCM, one core", share, CORE_SHARE)
+            if threads > 1:
+                speed = rates["encrypt a part", threads] / rates["encrypt a part", 1]
+                yield _at_least(f"crypto core: speed of {threads} cores beside one", speed, SCALING * threads / 2)
+        if self.worker is not None:
+            found = f"{self.worker.peak_rss_bytes / (1 << 20):.0f} MiB"
+            yield Target("worker: peak RSS under 512 MiB", found, self.worker.peak_rss_bytes < RSS_LIMIT_BYTES)
+        if self.resumed is not None:
+            again, allowed = self.resumed.parts_sent_again, self.resumed.parts_in_flight
+            yield Target(f"resume: at most {allowed} parts sent again", str(again), again <= allowed)
+
+
+def _find(table: list[Measured], contender: str) -> Measured:
+    return next(measured for measured in table if measured.contender == contender)
+
+
+def _at_least(name: str, found: float, wanted: float) -> Target:
+    return Target(f"{name}, at least {wanted:.2f}", f"{found:.2f}", found >= wanted)
+
+
+def _at_most(name: str, found: float, wanted: float) -> Target:
+    return Target(f"{name}, at most {wanted:.2f}", f"{found:.2f}", found <= wanted)
