@@ -36,6 +36,7 @@ from pqtransfer.transfers.ledger import (
     LeaseLostError,
     TransferConflictError,
     TransferLedger,
+    TransferRecord,
     TransferResult,
     TransferState,
     explain_failure,
@@ -125,7 +126,7 @@ class Worker:
             lease = self._claim(request)
         except ClaimedElsewhereError as error:
             logger.info("the transfer is held elsewhere", extra={"reason": str(error)})
-            self.queue.keep_invisible(message, visibility_seconds=self.settings.lease_seconds)
+            self.queue.keep_invisible(message, visibility_seconds=self._seconds_until_free(record))
             return
         except IllegalStepError as error:
             logger.info("the transfer has ended already", extra={"reason": str(error)})
@@ -208,6 +209,13 @@ class Worker:
         at = self.now()
         expires_at = at + timedelta(seconds=self.settings.lease_seconds)
         return self.ledger.claim(request.transfer_id, owner=self.name, at=at, lease_expires_at=expires_at)
+
+    def _seconds_until_free(self, record: TransferRecord) -> int:
+        """When the lease that somebody else holds expires, unless it is renewed: a dead worker's is not."""
+        if record.lease_expires_at is None:
+            return self.settings.lease_seconds
+        seconds_left = int((record.lease_expires_at - self.now()).total_seconds()) + 1
+        return min(self.settings.lease_seconds, max(1, seconds_left))
 
     def _context(self, stop: StopSignal) -> JobContext:
         return JobContext(

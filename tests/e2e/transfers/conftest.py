@@ -1,7 +1,7 @@
 """The stage of the tests of transfers: participants in the deployed cloud, a model, and workers as real processes."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +71,10 @@ def start_worker(stage: Stage, tmp_path: Path) -> Iterator[StartWorker]:
     """
     started: list[WorkerProcess] = []
 
-    def start(**settings: Any) -> WorkerProcess:
+    def start(*, variables: Mapping[str, str] | None = None, **settings: Any) -> WorkerProcess:
         worker = WorkerProcess(
             stage.deployment,
-            variables=stage.cloud.variables("worker"),
+            variables=variables or stage.cloud.variables("worker"),
             log=tmp_path / f"worker-{len(started)}.log",
             settings={**QUICK, **settings},
         )
