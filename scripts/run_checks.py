@@ -68,8 +68,8 @@ def main(arguments: list[str]) -> int:
 
 def list_steps(for_pytest: list[str], *, quick: bool, write_requirements: bool) -> Iterator[Step]:
     """The checks in their order: what is fast and fails often comes first."""
-    yield Step("ruff check", (str(PROGRAMS / "ruff"), "check", "--quiet", "."))
-    yield Step("ruff format", (str(PROGRAMS / "ruff"), "format", "--check", "--quiet", "."))
+    yield Step("ruff check", (str(PROGRAMS / "ruff"), "check", "--output-format=concise", "."))
+    yield Step("ruff format", (str(PROGRAMS / "ruff"), "format", "--check", "."))
     yield Step("mypy", (str(PROGRAMS / "mypy"), *PACKAGES))
     yield Step("import-linter", (str(PROGRAMS / "lint-imports"), "--no-logo"))
     yield make_tests("tests", ["unit", "integration", "interop", "fuzz"], for_pytest, processes=2)
@@ -120,7 +120,8 @@ def clean_variables(variables: Mapping[str, str]) -> dict[str, str]:
     """The environment of every step: our tools first, and nothing that would point at a real cloud."""
     kept = {name: value for name, value in variables.items() if not FOREIGN_VARIABLES.match(name)}
     kept["PATH"] = f"{PROGRAMS}{os.pathsep}{kept.get('PATH', os.defpath)}"
-    return tool_variables({**kept, "PYTHONUNBUFFERED": "1"})
+    # Processes that share the tests must list them in the same order.
+    return tool_variables({**kept, "PYTHONUNBUFFERED": "1", "PYTHONHASHSEED": "0"})
 
 
 def show_outcomes(outcomes: list[Outcome]) -> str:
