@@ -31,15 +31,12 @@ def full_stage(
 ) -> Stage:
     """The deployed cloud with its participants, added by the operator's command line."""
     stage = Stage(cloud, deployment, act_as, tmp_path_factory.mktemp("sites"))
-    for name in (SENDER, MANAGED):
-        principals = [each for role in ("recipient", "submitter") for each in ("--principal", role_arn(role))]
-        added = stage.pqtransfer("participants", "add", name, "--managed", *principals, role="operator")
-        assert added.exit_code == 0, added.stderr
-    for name in (EXTERNAL, STRANGER):
-        keys = stage.key_folder(name)
-        assert stage.pqtransfer("keygen", "--out", keys, "--name", name, role="operator").exit_code == 0
-        added = stage.pqtransfer("participants", "add", name, "--public-keys", keys, role="operator")
-        assert added.exit_code == 0, added.stderr
+    principals = [each for role in ("recipient", "submitter") for each in ("--principal", role_arn(role))]
+    keys = {name: stage.key_folder(name) for name in (EXTERNAL, STRANGER)}
+    _run_all(stage, [("keygen", "--out", folder, "--name", name) for name, folder in keys.items()])
+    managed = [("participants", "add", name, "--managed", *principals) for name in (SENDER, MANAGED)]
+    external = [("participants", "add", name, "--public-keys", folder) for name, folder in keys.items()]
+    _run_all(stage, [*managed, *external])
     return stage
 
 
@@ -102,3 +99,11 @@ def make_link(stage: Stage) -> Iterator[MakeLink]:
     yield make
     for link in links:
         link.__exit__(None, None, None)
+
+
+def _run_all(stage: Stage, commands: list[tuple[Any, ...]]) -> None:
+    """Run commands as the operator, side by side."""
+    processes = [stage.start_pqtransfer(*command, role="operator") for command in commands]
+    for process in processes:
+        _, stderr = process.communicate()
+        assert process.returncode == 0, stderr

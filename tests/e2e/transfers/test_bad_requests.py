@@ -24,6 +24,8 @@ from tests.e2e.transfers.stage import (
 pytestmark = pytest.mark.e2e
 
 FORBIDDEN_BUCKET = "e2e-not-granted"
+VERIFY = {"kind": "verify", "recipients": ()}
+NO_CONTAINER = "s3://{data}/transfers/0190b8c2-0000-7000-8000-000000000000/"
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +61,9 @@ def _ask(**fields: Any) -> Callable[[Model], dict[str, Any]]:
         (_ask(sender=EXTERNAL), "KeyNotStored", EXTERNAL),
         (_ask(suite="PQT-9"), "UnknownSuite", "PQT-9"),
         (_ask(deadline="2026-01-01T00:00:00Z"), "DeadlinePassed", "submit it again"),
-        (_ask(kind="verify", recipients=(), model="s3://{data}/transfers/none/"), "ContainerElsewhere", "transfers/ID/"),
-        (_ask(kind="verify", recipients=(), model=f"s3://{SOURCE_BUCKET}/models/"), "ContainerElsewhere", SOURCE_BUCKET),
-        (
-            _ask(kind="verify", recipients=(), model="s3://{data}/transfers/0190b8c2-0000-7000-8000-000000000000/"),
-            "NotAContainer",
-            "manifest.json is missing",
-        ),
+        (_ask(**VERIFY, model="s3://{data}/transfers/none/"), "ContainerElsewhere", "transfers/ID/"),
+        (_ask(**VERIFY, model=f"s3://{SOURCE_BUCKET}/models/"), "ContainerElsewhere", SOURCE_BUCKET),
+        (_ask(**VERIFY, model=NO_CONTAINER), "NotAContainer", "manifest.json is missing"),
     ],
     ids=[
         "source missing", "version missing", "bucket denied", "smaller", "larger", "other digest", "unknown recipient",

@@ -40,8 +40,9 @@ def test_a_killed_upload_goes_on(stage: Stage, file: Path, make_link: MakeLink, 
     head, *lines = [json.loads(line) for line in journal.read_text().splitlines()]
     assert stage.status(head["transfer_id"]).state is TransferState.RUNNING
     assert plaintext[1000:1040] not in journal.read_bytes()
-    sent_by_first = link.sent_bytes
     stage.expire_lease(head["transfer_id"])
+    link.cut()
+    sent_by_first = link.sent_bytes
     link.go_on()
 
     second = stage.pqtransfer(*command, role="submitter", deployment=deployment)

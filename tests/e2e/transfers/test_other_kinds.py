@@ -110,9 +110,13 @@ def test_a_worker_decrypts_for_a_managed_recipient(stage: Stage, container: str,
     body = stage.owner_s3.get_object(Bucket=DESTINATION_BUCKET, Key="received/model")["Body"].read()
     assert hashlib.sha256(body).hexdigest() == small.sha256
 
-    again = stage.wait_for_end(stage.submit(container, **asked))
-    assert again.failure is not None
-    assert again.failure.code == "ObjectExists"
+    assert stage.wait_for_end(stage.submit(container, **asked)).state is TransferState.COMPLETED  # it is there already
+    stage.owner_s3.put_object(Bucket=DESTINATION_BUCKET, Key="received/model", Body=b"somebody's work")
+    refused = stage.wait_for_end(stage.submit(container, **asked))
+    assert refused.failure is not None
+    assert refused.failure.code == "ObjectExists"
+    stands = stage.owner_s3.get_object(Bucket=DESTINATION_BUCKET, Key="received/model")["Body"].read()
+    assert stands == b"somebody's work"
     assert stage.uploads(DESTINATION_BUCKET) == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 
-from scripts.embedded_cloud.cloud import role_arn
+from scripts.embedded_cloud.sessions import CloudSession, assume_role
 from tests.e2e.transfers.conftest import StartWorker
 from tests.e2e.transfers.stage import EXTERNAL, MANAGED, SENDER, Model, Stage, wait_for
 
@@ -41,6 +41,7 @@ def test_a_role_is_refused_what_it_was_not_granted(
         start_worker()
         transfer_id = stage.submit(model)
         stage.wait_for_completion(transfer_id)
+        stage.wait_for_empty_queue()
     else:
         transfer_id = stage.submit(model) if command[0] == "cancel" else ""
     told = [
@@ -67,17 +68,24 @@ def test_a_role_is_refused_what_it_was_not_granted(
 @pytest.mark.parametrize(("reader", "of"), [(SENDER, MANAGED), (MANAGED, SENDER), ("worker", MANAGED)])
 def test_a_private_key_is_read_by_its_participant_alone(stage: Stage, reader: str, of: str) -> None:
     """Neither another participant nor a worker in its own name: AccessDenied, whatever the stage of the secret."""
-    arn = role_arn("worker") if reader == "worker" else f"{stage.deployment.participant_role_prefix}{reader}"
     secrets = stage.cloud.session().client("secretsmanager").list_secrets()["SecretList"]
     names = [each["Name"] for each in secrets if f"/participants/{of}/" in each["Name"]]
     assert len(names) == 2
-    own = stage.cloud.session(f"{stage.deployment.participant_role_prefix}{of}").client("secretsmanager")
-    other = stage.cloud.session(arn).client("secretsmanager")
+    own = _as_participant(stage, of).client("secretsmanager")
+    other = (stage.cloud.session("worker") if reader == "worker" else _as_participant(stage, reader)).client(
+        "secretsmanager"
+    )
     for name in names:
         assert json.loads(own.get_secret_value(SecretId=name)["SecretString"])
         with pytest.raises(ClientError) as caught:
             other.get_secret_value(SecretId=name)
         assert caught.value.response["Error"]["Code"] in ("AccessDeniedException", "AccessDenied")
+
+
+def _as_participant(stage: Stage, name: str) -> CloudSession:
+    """In a participant's role, which a recipient may take."""
+    arn = f"{stage.deployment.participant_role_prefix}{name}"
+    return assume_role(stage.cloud.session("recipient"), stage.cloud.localstack_host, arn)
 
 
 def test_a_worker_under_another_role_ends_and_harms_nothing(
