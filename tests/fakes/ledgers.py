@@ -1,4 +1,4 @@
-"""The ledger of transfers in memory. `test_ledger.py` among the integration tests holds it and DynamoDB's to one model."""
+"""The ledger of transfers in memory. An integration test holds it and the one in DynamoDB to each other."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -23,7 +23,7 @@ from pqtransfer.transfers.request import TransferRequest
 
 
 class InMemoryLedger:
-    """`TransferLedger` in a dictionary. `outage` makes every call raise; `steps` are the calls that changed something."""
+    """`TransferLedger` in a dictionary. `outage` makes every call raise; `steps` are the calls that changed it."""
 
     def __init__(self) -> None:
         self.records: dict[str, TransferRecord] = {}

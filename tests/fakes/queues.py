@@ -32,7 +32,7 @@ class InMemoryQueue:
     def send(self, body: str) -> None:
         self.messages.append(_Waiting(body, f"message-{next(self._numbers)}"))
 
-    def receive(self, *, visibility_seconds: int, wait_seconds: int) -> Iterator[QueueMessage]:
+    def receive(self, *, visibility_seconds: int, wait_seconds: int) -> Iterator[QueueMessage]:  # noqa: ARG002
         if self.outage is not None:
             raise self.outage
         for waiting in self.messages:

@@ -1,4 +1,4 @@
-"""The table at the head of `transfer_worker.loop`, row by row: what happens to the transfer, the message, the upload."""
+"""The table at the head of `transfer_worker.loop`, row by row: transfer, message, upload and checkpoint."""
 
 from datetime import timedelta
 
@@ -183,7 +183,6 @@ OVERTAKEN_ENDS = {
 }
 
 
-@pytest.mark.requirement("D4.5")
 @pytest.mark.parametrize("ending", list(OVERTAKEN_ENDS))
 @pytest.mark.parametrize("becomes", [TransferState.RUNNING, TransferState.CANCELLED, TransferState.COMPLETED])
 def test_an_overtaken_worker_records_nothing(fleet: Fleet, ending: str, becomes: TransferState) -> None:

@@ -1,0 +1,342 @@
+"""What a worker does with each kind of request, and why it refuses: on folders, a registry and a vault in memory."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import pytest
+
+from pqtransfer.aws.failures import CloudAccessDeniedError
+from pqtransfer.crypto.identity import PrivateIdentity
+from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.in_memory import InMemoryKeyRegistry, InMemoryVault
+from pqtransfer.keys.lifecycle import KeyState
+from pqtransfer.keys.participant import Participant, ParticipantKind, RegisteredParticipant, make_key_versions
+from pqtransfer.sdk.in_memory import MemoryCheckpointStore, MemorySealer
+from pqtransfer.transfers.container import read_envelope, read_manifest
+from pqtransfer.transfers.folder import ENVELOPE_NAME, MANIFEST_NAME, PAYLOAD_NAME, Folder
+from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.ledger import TransferResult
+from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID, Container, make_bytes, make_container, make_identity
+from tests.fakes.folders import InMemoryFolder
+from tests.unit.transfer_worker.conftest import make_request
+from transfer_worker.pipeline import TransferPipeline
+
+NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+MODEL = make_bytes("a model on S3", 3000)
+CONTAINER = f"s3://models/transfers/{TRANSFER_ID}/"
+
+
+class MemoryStorage:
+    """Every container prefix and every bucket is a folder of its own."""
+
+    data_bucket = "models"
+
+    def __init__(self) -> None:
+        self.folders: dict[str, InMemoryFolder] = {}
+        self.denied: set[str] = set()
+
+    def container(self, prefix: str) -> Folder:
+        return self.folders.setdefault(f"models/{prefix}", InMemoryFolder())
+
+    def site(self, bucket: str) -> Folder:
+        if bucket in self.denied:
+            return DeniedFolder()  # type: ignore[return-value]
+        return self.folders.setdefault(bucket, InMemoryFolder())
+
+
+class DeniedFolder:
+    """A bucket whose owner granted nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def refuse(*_arguments: object, **_keywords: object) -> object:
+            raise CloudAccessDeniedError(
+                f"could not {name}: access denied; use a role that is granted this", aws_code=""
+            )
+
+        return refuse
+
+
+class Office:
+    """A registry with alice and bob managed, carol external, dave with PQT-2 keys; a model in the bucket `site`."""
+
+    def __init__(self) -> None:
+        self.registry = InMemoryKeyRegistry()
+        self.vault = InMemoryVault()
+        self.storage = MemoryStorage()
+        self.checkpoints = MemoryCheckpointStore()
+        self.minimum_suite_id = "PQT-1"
+        for name in ("alice", "bob"):
+            self.add(make_identity(name))
+        self.add(make_identity("carol"), managed=False)
+        self.add(make_identity("dave", "PQT-2"))
+        self.site.put("model", MODEL)
+
+    @property
+    def site(self) -> InMemoryFolder:
+        return self.storage.site("site")  # type: ignore[return-value]
+
+    @property
+    def own_container(self) -> InMemoryFolder:
+        return self.storage.container(f"transfers/{TRANSFER_ID}/")  # type: ignore[return-value]
+
+    def add(self, identity: PrivateIdentity, *, managed: bool = True) -> None:
+        name, role = identity.participant, f"arn:aws:iam::123456789012:role/{identity.participant}"
+        secrets = (f"{name}/kem", f"{name}/signing") if managed else (None, None)
+        keys = make_key_versions(
+            identity.to_public(), version=1, state=KeyState.ACTIVE, created_at=NOW, secret_ids=secrets
+        )
+        participant = Participant(
+            name=name,
+            kind=ParticipantKind.MANAGED if managed else ParticipantKind.EXTERNAL,
+            created_at=NOW,
+            role_arn=role if managed else None,
+        )
+        self.registry.add(RegisteredParticipant(participant=participant, keys=keys))
+        if managed:
+            for key, private in zip(keys, (identity.kem, identity.signing), strict=True):
+                self.vault.store(key, private, role_arn=role)
+
+    def place(self, container: Container) -> None:
+        """As a finished transfer leaves it."""
+        for name, data in (
+            (PAYLOAD_NAME, container.payload),
+            (MANIFEST_NAME, container.manifest_json),
+            (ENVELOPE_NAME, container.envelope_json),
+        ):
+            self.own_container.put(name, data)
+
+    def run(self, **changes: object) -> TransferResult:
+        pipeline = TransferPipeline(
+            storage=self.storage,
+            registry=self.registry,
+            key_reader=self.vault,
+            minimum_suite_id=self.minimum_suite_id,
+            worker_name="worker-1",
+            now=lambda: NOW,
+        )
+        return pipeline.run(make_request(**changes), self.context)
+
+    @property
+    def context(self) -> JobContext:
+        return JobContext(checkpoints=self.checkpoints, sealer=MemorySealer(), monotonic=time.monotonic)
+
+
+@pytest.fixture
+def office() -> Office:
+    return Office()
+
+
+@pytest.fixture
+def finished(office: Office) -> Office:
+    """Alice's container for bob stands in the data bucket."""
+    office.place(make_container(MODEL, recipients=("bob", "alice")))
+    return office
+
+
+def decrypt(office: Office, **changes: object) -> TransferResult:
+    fields = {"kind": "decrypt", "source": CONTAINER, "destination": "s3://results/model", "recipients": ("bob",)}
+    return office.run(**(fields | changes))
+
+
+def test_encrypt(office: Office) -> None:
+    """A container in the place of the transfer, signed by the sender, wrapped to the recipients; its result tells."""
+    result = office.run(recipients=("bob", "carol"), metadata={"round": "7"})
+    manifest = read_manifest(office.own_container)
+    assert (manifest.body.sender, manifest.body.metadata) == ("alice", {"round": "7"})
+    assert manifest.body.created_at == "2026-03-01T12:00:00Z"
+    assert manifest.signing_key == make_identity("alice").signing.public_key
+    envelope = read_envelope(office.own_container).envelope
+    assert list(envelope.recipient_key_ids) == [make_identity(name).kem.public_key.key_id for name in ("bob", "carol")]
+    assert (result.plaintext_length, result.envelope_epoch) == (len(MODEL), 1)
+    assert result.ciphertext_length == office.own_container.find(PAYLOAD_NAME).size_bytes
+
+
+@pytest.mark.parametrize("model", [b"", b"x", MODEL])
+def test_decrypt(office: Office, model: bytes) -> None:
+    """What was encrypted comes out at the destination, also nothing and one byte."""
+    office.site.put("model", model)
+    office.run()
+    result = decrypt(office, transfer_id=OTHER_TRANSFER_ID)
+    assert office.storage.folders["results"].get("model") == model
+    assert (result.location, result.plaintext_length) == ("s3://results/model", len(model))
+
+
+def test_rewrap(finished: Office) -> None:
+    """The next epoch, for the new recipients; payload and manifest are the same bytes."""
+    before = dict(finished.own_container.objects)
+    result = finished.run(transfer_id=OTHER_TRANSFER_ID, kind="rewrap", source=CONTAINER, recipients=("carol",))
+    envelope = read_envelope(finished.own_container).envelope
+    assert result.envelope_epoch == envelope.body.epoch == 2
+    assert list(envelope.recipient_key_ids) == [make_identity("carol").kem.public_key.key_id]
+    for name in (PAYLOAD_NAME, MANIFEST_NAME):
+        assert finished.own_container.objects[name] == before[name]
+
+
+def test_verify(finished: Office) -> None:
+    """Needs no secret: nobody's role is taken."""
+    finished.vault.secrets.clear()
+    result = finished.run(transfer_id=OTHER_TRANSFER_ID, kind="verify", source=CONTAINER, recipients=())
+    assert (result.part_count, result.location) == (1, finished.own_container.locate(""))
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("ParticipantUnknown", {"recipients": ("nobody",)}),
+        ("ParticipantUnknown", {"sender": "nobody"}),
+        ("KeyNotStored", {"sender": "carol"}),  # keeps its own keys: nobody signs for it
+        ("UnknownSuite", {"suite": "PQT-9"}),
+        ("ObjectMissing", {"source": "s3://site/nothing"}),
+        ("SourceSize", {"expected_size_bytes": len(MODEL) + 1}),
+        ("SourceSize", {"expected_size_bytes": len(MODEL) - 1}),
+        ("SourceSize", {"expected_size_bytes": 0}),
+        ("SourceDigest", {"expected_sha256": "A" * 43 + "="}),
+        ("CloudAccessDenied", {"source": "s3://denied/model"}),
+        ("UploadNotForWorkers", {"kind": "upload", "source": None}),
+    ],
+)
+def test_what_cannot_be_encrypted(office: Office, code: str, changes: dict[str, object]) -> None:
+    """A named reason; nothing stands under a final name."""
+    office.storage.denied.add("denied")
+    with pytest.raises(PqtransferError) as caught:
+        office.run(**changes)
+    assert caught.value.code == code
+    assert not office.own_container.objects
+
+
+def test_the_announced_size_and_hash_are_accepted(office: Office) -> None:
+    """When they are right."""
+    digest = hashlib.sha256(MODEL).digest()
+    office.run(expected_size_bytes=len(MODEL), expected_sha256=digest)
+    assert read_manifest(office.own_container).body.plaintext_sha256 == digest
+
+
+def test_an_empty_source_is_larger_than_announced_or_smaller(office: Office) -> None:
+    """Nothing is something when another size was announced."""
+    office.site.put("model", b"")
+    with pytest.raises(PqtransferError, match="smaller than the 5 that were announced"):
+        office.run(expected_size_bytes=5)
+
+
+def test_a_suite_under_the_minimum_is_refused(office: Office) -> None:
+    """Before anything is read."""
+    office.minimum_suite_id = "PQT-2"
+    with pytest.raises(PqtransferError) as caught:
+        office.run()
+    assert caught.value.code == "WeakSuite"
+    assert office.site.reads == []
+
+
+def test_keys_of_another_suite_do_not_fit(office: Office) -> None:
+    """A recipient with PQT-2 keys cannot be wrapped to in a PQT-1 envelope; no envelope appears."""
+    with pytest.raises(PqtransferError):
+        office.run(recipients=("dave",))
+    assert ENVELOPE_NAME not in office.own_container.objects
+
+
+@pytest.mark.parametrize(
+    ("code", "changes"),
+    [
+        ("NotARecipient", {"recipients": ("dave",)}),
+        ("KeyNotStored", {"recipients": ("carol",)}),
+        ("ContainerElsewhere", {"source": f"s3://site/transfers/{TRANSFER_ID}/"}),
+        ("ContainerElsewhere", {"source": "s3://models/secrets/"}),
+        ("NotAContainer", {"source": f"s3://models/transfers/{OTHER_TRANSFER_ID}/"}),
+        ("CloudAccessDenied", {"destination": "s3://denied/model"}),
+        ("ParticipantUnknown", {"recipients": ("nobody",)}),
+    ],
+)
+def test_what_cannot_be_decrypted(finished: Office, code: str, changes: dict[str, object]) -> None:
+    """A named reason; nothing stands under the destination's name."""
+    finished.storage.denied.add("denied")
+    finished.place(make_container(MODEL, recipients=("bob", "alice", "carol")))
+    with pytest.raises(PqtransferError) as caught:
+        decrypt(finished, transfer_id=OTHER_TRANSFER_ID, **changes)
+    assert caught.value.code == code
+    assert not finished.storage.folders.get("results", InMemoryFolder()).objects
+
+
+def signed_by_a_stranger(container: Container) -> Container:
+    """Alice's name, a key that the registry does not know."""
+    return make_container(MODEL, sender="alice", suite_id="PQT-2", recipients=("bob",))
+
+
+def damaged(container: Container) -> Container:
+    return container.with_payload(lambda payload: bytes([payload[0] ^ 1]) + payload[1:])
+
+
+def cut(container: Container) -> Container:
+    return container.with_payload(lambda payload: payload[:-1])
+
+
+def with_another_envelope(container: Container) -> Container:
+    other = make_container(MODEL, transfer_id=OTHER_TRANSFER_ID, recipients=("bob", "alice"))
+    return Container(container.payload, container.manifest_json, other.envelope_json)
+
+
+def torn_manifest(container: Container) -> Container:
+    return Container(container.payload, container.manifest_json[:-1], container.envelope_json)
+
+
+@pytest.mark.parametrize(
+    ("harm", "code", "kind"),
+    [
+        (signed_by_a_stranger, "KeyNotFound", "decrypt"),
+        (signed_by_a_stranger, "KeyNotFound", "verify"),
+        (signed_by_a_stranger, "KeyNotFound", "rewrap"),
+        (damaged, "DamagedPart", "decrypt"),
+        (damaged, "DamagedPart", "verify"),
+        (cut, "DamagedPayload", "decrypt"),
+        (cut, "DamagedPayload", "verify"),
+        (with_another_envelope, None, "decrypt"),
+        (with_another_envelope, None, "rewrap"),
+        (torn_manifest, "MalformedDocument", "decrypt"),
+        (torn_manifest, "MalformedDocument", "verify"),
+        (torn_manifest, "MalformedDocument", "rewrap"),
+    ],
+)
+def test_a_container_that_is_not_right(
+    finished: Office, harm: Callable[[Container], Container], code: str | None, kind: str
+) -> None:
+    """Found by every kind that touches what is wrong; nothing is written."""
+    finished.place(harm(make_container(MODEL, recipients=("bob", "alice"))))
+    before = dict(finished.own_container.objects)
+    fields: dict[str, object] = {
+        "decrypt": {"destination": "s3://results/model", "recipients": ("bob",)},
+        "verify": {"recipients": ()},
+        "rewrap": {"recipients": ("carol",)},
+    }[kind]
+    with pytest.raises(PqtransferError) as caught:
+        finished.run(transfer_id=OTHER_TRANSFER_ID, kind=kind, source=CONTAINER, **fields)
+    assert code in (None, caught.value.code)
+    assert finished.own_container.objects == before
+    assert not finished.storage.folders.get("results", InMemoryFolder()).objects
+
+
+def test_discarding_an_encryption(office: Office) -> None:
+    """No upload and no checkpoint is left."""
+    with pytest.raises(PqtransferError):
+        office.run(expected_sha256="A" * 43 + "=")
+    assert len(office.own_container.uploads) == 1
+    pipeline_request = make_request()
+    TransferPipeline(office.storage, office.registry, office.vault, "PQT-1", "w", lambda: NOW).discard(
+        pipeline_request, office.context
+    )
+    assert office.own_container.uploads == {}
+    assert office.checkpoints.load(TRANSFER_ID) is None
+
+
+def test_discarding_a_decryption(finished: Office) -> None:
+    """Likewise at the destination."""
+    finished.place(damaged(make_container(MODEL)))
+    request = {"kind": "decrypt", "source": CONTAINER, "destination": "s3://results/model", "recipients": ("bob",)}
+    with pytest.raises(PqtransferError):
+        finished.run(**request)
+    assert len(finished.storage.folders["results"].uploads) == 1
+    TransferPipeline(finished.storage, finished.registry, finished.vault, "PQT-1", "w", lambda: NOW).discard(
+        make_request(**request), finished.context
+    )
+    assert finished.storage.folders["results"].uploads == {}
+    assert finished.checkpoints.load(TRANSFER_ID) is None
