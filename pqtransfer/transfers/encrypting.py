@@ -21,7 +21,6 @@ from pqtransfer.crypto.manifest import (
 )
 from pqtransfer.crypto.payload import create_payload_cipher, encrypt_part_into, open_payload_cipher
 from pqtransfer.crypto.secret import SecretBytes
-from pqtransfer.errors import InputError, IntegrityError
 from pqtransfer.transfers.checkpoint import Checkpoint
 from pqtransfer.transfers.folder import (
     ENVELOPE_NAME,
@@ -37,6 +36,7 @@ from pqtransfer.transfers.folder import (
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ordered_hash import OrderedHash
 from pqtransfer.transfers.parts import run_parts
+from pqtransfer.transfers.source_errors import SourceDigestError, SourceSizeError
 from pqtransfer.transfers.upload import (
     MAXIMUM_COMPLETION_ROUNDS,
     ResumedUpload,
@@ -45,24 +45,6 @@ from pqtransfer.transfers.upload import (
     make_tag,
     resume_upload,
 )
-
-
-class SourceSizeError(InputError):
-    """The source has another size than was announced."""
-
-    def __init__(self, uri: str, *, expected_bytes: int, found_bytes: int) -> None:
-        relation = "smaller" if found_bytes < expected_bytes else "larger"
-        super().__init__(
-            f"{uri} has {found_bytes} bytes, {relation} than the {expected_bytes} that were announced; "
-            "submit it again with its true size, once it is final"
-        )
-
-
-class SourceDigestError(IntegrityError):
-    """The source has another SHA-256 than was announced."""
-
-    def __init__(self, uri: str) -> None:
-        super().__init__(f"the SHA-256 of {uri} is not the one that was announced; check the source, submit it again")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 import pytest
 
 from pqtransfer.transfers.checkpoint import Checkpoint
-from pqtransfer.transfers.encrypting import SourceDigestError, SourceSizeError, discard_upload
+from pqtransfer.transfers.encrypting import discard_upload
 from pqtransfer.transfers.folder import (
     ENVELOPE_NAME,
     MANIFEST_NAME,
@@ -17,6 +17,7 @@ from pqtransfer.transfers.folder import (
     StoredPart,
 )
 from pqtransfer.transfers.parts import StoppedError, StopSignal
+from pqtransfer.transfers.source_errors import SourceDigestError, SourceSizeError
 from pqtransfer.transfers.upload import UploadContestedError
 from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID
 from tests.fakes.folders import Crash, FaultPlan, InMemoryFolder
