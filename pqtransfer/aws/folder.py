@@ -69,6 +69,10 @@ class S3Folder:
                 answer = self._client.head_object(Bucket=self._bucket, Key=self._key(name), **version)
         except CloudNotFoundError:
             raise ObjectMissingError(self.locate(name)) from None
+        except CloudRequestError as error:
+            if version_id and error.aws_code in ("400", "InvalidArgument"):  # what S3 says of an id that is none
+                raise ObjectMissingError(f"{self.locate(name)}?versionId={version_id}") from None
+            raise
         return StoredObject(
             name=name,
             size_bytes=answer["ContentLength"],

@@ -1,0 +1,195 @@
+"""The ledger in DynamoDB, held to the one in memory: every step that is legal, and no other, with the same outcome."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from pqtransfer.aws.ledger import DynamoTransferLedger
+from pqtransfer.errors import PqtransferError
+from pqtransfer.transfers.ledger import (
+    FINAL_STATES,
+    Failure,
+    Lease,
+    Progress,
+    TransferNotFoundError,
+    TransferRecord,
+    TransferResult,
+    TransferState,
+)
+from pqtransfer.transfers.request import TransferRequest
+from tests.fakes.clocks import BEGINNING, FakeClock
+from tests.fakes.ledgers import InMemoryLedger
+from tests.integration.transfers.conftest import Cloud
+
+IDS = [f"0198c0de-0000-7000-8000-00000000000{digit}" for digit in range(2)]
+OWNERS = ["worker-1", "worker-2"]
+LEASE_SECONDS = 10
+RESULT = TransferResult(
+    location="s3://m/x/", plaintext_length=1, ciphertext_length=2, composite_sha256="AA==", part_count=1
+)
+FAILURE = Failure(code="SourceChanged", message="it changed; submit it again")
+PROGRESS = Progress(bytes_done=5, bytes_total=9, parts_done=1, parts_total=2, bytes_per_second=2.5, seconds_left=1.6)
+
+
+def make_request(transfer_id: str, *, sender: str = "alice", correlation_id: str = "c") -> TransferRequest:
+    return TransferRequest(
+        transfer_id=transfer_id,
+        kind="encrypt",
+        source="s3://site/model",
+        sender=sender,
+        recipients=("bob",),
+        correlation_id=correlation_id,
+        metadata={"round": "1"},
+    )
+
+
+class TwoLedgers(RuleBasedStateMachine):
+    """Every call goes to both. They must give the same answer, or the same error, and hold the same records."""
+
+    dynamo: DynamoTransferLedger
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.memory = InMemoryLedger()
+        self.clock = FakeClock()
+        self.leases: list[Lease] = []
+        for transfer_id in IDS:
+            self.dynamo._table.delete_item(Key={"transfer_id": transfer_id})
+
+    def both(self, call: Callable[[InMemoryLedger | DynamoTransferLedger], object]) -> object:
+        outcomes = []
+        for ledger in (self.memory, self.dynamo):
+            try:
+                outcomes.append(call(ledger))
+            except PqtransferError as error:
+                outcomes.append((type(error), str(error), getattr(error, "state", None)))
+        assert outcomes[0] == outcomes[1]
+        return outcomes[0]
+
+    @rule(transfer_id=st.sampled_from(IDS), correlation_id=st.sampled_from(["c", "c", "other"]))
+    def submit(self, transfer_id: str, correlation_id: str) -> None:
+        request = make_request(transfer_id, correlation_id=correlation_id)
+        self.both(lambda ledger: ledger.submit(request, at=self.clock.now()))
+
+    @rule(transfer_id=st.sampled_from(IDS), owner=st.sampled_from(OWNERS))
+    def claim(self, transfer_id: str, owner: str) -> None:
+        if transfer_id not in self.memory.records:
+            return
+        at = self.clock.now()
+        lease = self.both(
+            lambda ledger: ledger.claim(
+                transfer_id, owner=owner, at=at, lease_expires_at=at + timedelta(seconds=LEASE_SECONDS)
+            )
+        )
+        if isinstance(lease, Lease):
+            self.leases.append(lease)
+
+    @rule(seconds=st.sampled_from([1, LEASE_SECONDS, LEASE_SECONDS + 1]))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.advance(seconds)
+
+    @precondition(lambda self: self.leases)
+    @rule(data=st.data(), step=st.sampled_from(["renew", "release", "release", "complete", "fail"]))
+    def write_held(self, data: st.DataObject, step: str) -> None:
+        """With any lease that was ever given out, also one that was lost long ago."""
+        lease, at = data.draw(st.sampled_from(self.leases)), self.clock.now()
+        error = data.draw(st.sampled_from([None, FAILURE]))
+        calls: dict[str, Callable[..., object]] = {
+            "renew": lambda ledger: ledger.renew(
+                lease, at=at, lease_expires_at=at + timedelta(seconds=LEASE_SECONDS), progress=PROGRESS
+            ),
+            "release": lambda ledger: ledger.release(lease, at=at, error=error),
+            "complete": lambda ledger: ledger.complete(lease, at=at, result=RESULT, progress=PROGRESS),
+            "fail": lambda ledger: ledger.fail(lease, at=at, failure=FAILURE),
+        }
+        self.both(calls[step])
+
+    @rule(transfer_id=st.sampled_from(IDS))
+    def cancel(self, transfer_id: str) -> None:
+        self.both(lambda ledger: ledger.cancel(transfer_id, at=self.clock.now()))
+
+    @invariant()
+    def the_records_are_the_same(self) -> None:
+        for transfer_id in IDS:
+            record = self.both(lambda ledger, each=transfer_id: ledger.get(each))
+            if isinstance(record, TransferRecord) and record.state in FINAL_STATES:
+                assert record.lease_expires_at is None
+
+
+@pytest.mark.requirement("D4.5")
+def test_both_ledgers_take_the_same_steps(cloud: Cloud) -> None:
+    """In any order of any calls, by holders of any lease, old or new."""
+    TwoLedgers.dynamo = cloud.ledger
+    run_state_machine_as_test(
+        TwoLedgers,
+        settings=settings(
+            max_examples=15,
+            stateful_step_count=20,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+@pytest.fixture
+def history(cloud: Cloud) -> DynamoTransferLedger:
+    """130 transfers, a second apart, by two senders; every third is cancelled."""
+    with cloud.table("transfers").batch_writer() as batch:
+        memory = InMemoryLedger()
+        for number in range(130):
+            at = BEGINNING + timedelta(seconds=number)
+            request = make_request(name(number), sender=("alice", "dave")[number % 2])
+            memory.submit(request, at=at)
+            batch.put_item(
+                Item={
+                    "transfer_id": request.transfer_id,
+                    "state": "CANCELLED" if number % 3 == 0 else "SUBMITTED",
+                    "sender": request.sender,
+                    "submitted_at": at.isoformat(timespec="microseconds"),
+                    "changed_at": at.isoformat(timespec="microseconds"),
+                    "attempt": 0,
+                    "request": request.to_json(),
+                }
+            )
+    return cloud.ledger
+
+
+def name(number: int) -> str:
+    return f"0198c0de-0000-7000-8000-{number:012}"
+
+
+@pytest.mark.parametrize(
+    ("sender", "state", "limit", "numbers"),
+    [
+        (None, None, 3, [129, 128, 127]),
+        (None, None, 1000, list(range(129, -1, -1))),
+        (None, TransferState.CANCELLED, 3, [129, 126, 123]),
+        (None, TransferState.COMPLETED, 3, []),
+        ("alice", None, 3, [128, 126, 124]),
+        ("dave", None, 1000, list(range(129, -1, -2))),
+        ("alice", TransferState.CANCELLED, 3, [126, 120, 114]),
+        ("alice", TransferState.CANCELLED, 1000, list(range(126, -1, -6))),
+        ("nobody", None, 3, []),
+        (None, None, 0, []),
+    ],
+)
+def test_listing(
+    history: DynamoTransferLedger, sender: str | None, state: TransferState | None, limit: int, numbers: list[int]
+) -> None:
+    """Newest first, at most as many as asked for, over all pages."""
+    found = [record.transfer_id for record in history.list_recent(sender=sender, state=state, limit=limit)]
+    assert found == [name(number) for number in numbers]
+
+
+def test_a_transfer_that_is_not_there(cloud: Cloud) -> None:
+    """The error says how to find those that are."""
+    with pytest.raises(TransferNotFoundError, match="pqtransfer list"):
+        cloud.ledger.get(IDS[0])
+    with pytest.raises(TransferNotFoundError):
+        cloud.ledger.cancel(IDS[0], at=BEGINNING)

@@ -1,0 +1,101 @@
+"""A busy or broken network: what is tried again and recovers, and what is given up after the bounded attempts."""
+
+import hashlib
+import secrets
+
+import pytest
+
+from pqtransfer.aws.failures import CloudAccessDeniedError, CloudUnavailableError
+from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.transfers.folder import Folder, PartsChangedError
+from pqtransfer.transfers.ledger import TransferState
+from pqtransfer.transfers.upload import complete_upload, make_tag
+from tests.fakes.clocks import BEGINNING
+from tests.fakes.cloud_server import Fault
+from tests.integration.transfers.conftest import SITE_BUCKET, Cloud
+from tests.integration.transfers.test_ledger import IDS, make_request
+
+DATA = secrets.token_bytes(300_000)
+FAULTS = ["500 InternalError", "503 SlowDown", "503 ServiceUnavailable", "reset", "lost answer"]
+
+
+def write_part(folder: Folder, upload_id: str) -> None:
+    digest = hashlib.sha256(DATA).digest()
+    folder.write_part("payload", upload_id, index=0, offset=0, data=memoryview(bytearray(DATA)), sha256=digest)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_part_gets_through(cloud: Cloud, quick_retries: int, kind: str) -> None:
+    """One attempt fewer fails than there are: the part is stored, whole."""
+    folder = cloud.folder()
+    upload_id = folder.start_upload("payload", tag="t", size_bytes=0)
+    cloud.server.faults = [Fault(kind, "PUT", "partNumber=1", times=quick_retries - 1)]
+    write_part(folder, upload_id)
+    ((_, part),) = (folder.list_parts("payload", upload_id) or {}).items()
+    assert part.size_bytes == len(DATA)
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_part_is_given_up(cloud: Cloud, quick_retries: int, kind: str) -> None:
+    """After the last attempt: an error that says what was being done, and that later may be better."""
+    folder = cloud.folder()
+    upload_id = folder.start_upload("payload", tag="t", size_bytes=0)
+    cloud.server.faults = [Fault(kind, "PUT", "partNumber=1", times=99)]
+    with pytest.raises(CloudUnavailableError, match="write part 0 of s3://models/payload"):
+        write_part(folder, upload_id)
+    assert cloud.server.faults[0].times == 99 - quick_retries
+
+
+@pytest.mark.parametrize("kind", ["500 InternalError", "503 SlowDown", "reset", "truncate"])
+def test_a_range_gets_through(cloud: Cloud, quick_retries: int, kind: str) -> None:
+    """Also when the body ends early."""
+    cloud.put("model", DATA)
+    folder = cloud.folder(SITE_BUCKET)
+    source = folder.open(folder.find("model"))
+    cloud.server.faults = [Fault(kind, "GET", "/model", times=quick_retries - 1)]
+    assert bytes(memoryview(source.read(ByteRange(1000, 250_000)))) == DATA[1000:250_000]
+
+
+@pytest.mark.parametrize("kind", ["500 InternalError", "503 SlowDown", "reset", "truncate"])
+def test_a_range_is_given_up(cloud: Cloud, kind: str) -> None:
+    """No endless loop, and no short read taken for the whole."""
+    cloud.put("model", DATA)
+    folder = cloud.folder(SITE_BUCKET)
+    source = folder.open(folder.find("model"))
+    cloud.server.faults = [Fault(kind, "GET", "/model", times=99)]
+    with pytest.raises(CloudUnavailableError, match="s3://site/model"):
+        source.read(ByteRange(1000, 250_000))
+    assert cloud.server.faults[0].times > 90
+
+
+def test_access_denied_is_not_tried_again(cloud: Cloud) -> None:
+    """It would be denied again."""
+    cloud.put("model", DATA)
+    folder = cloud.folder(SITE_BUCKET)
+    source = folder.open(folder.find("model"))
+    cloud.server.faults = [Fault("403 AccessDenied", "GET", "/model", times=99)]
+    with pytest.raises(CloudAccessDeniedError, match="s3://site/model"):
+        source.read(ByteRange(0, 10))
+    assert cloud.server.faults[0].times == 98
+
+
+def test_a_lost_answer_to_a_completion(cloud: Cloud) -> None:
+    """The object is there; the second attempt finds it, and its tag says that it is ours."""
+    folder = cloud.folder()
+    upload_id = folder.start_upload("payload", tag=make_tag(b"header"), size_bytes=0)
+    write_part(folder, upload_id)
+    parts = folder.list_parts("payload", upload_id) or {}
+    cloud.server.faults = [Fault("lost answer", "POST", "uploadId")]
+    try:
+        stored = complete_upload(folder, "payload", upload_id, parts, floe_header=b"header")
+    except PartsChangedError:  # as a store may answer; the next round finds the object by its tag
+        stored = folder.find("payload")
+    assert (stored.size_bytes, stored.tag) == (len(DATA), make_tag(b"header"))
+
+
+def test_a_lost_answer_to_a_claim(cloud: Cloud) -> None:
+    """The second attempt finds the transfer claimed: nobody works on it twice, and the lease ends by itself."""
+    cloud.ledger.submit(make_request(IDS[0]), at=BEGINNING)
+    cloud.server.faults = [Fault("lost answer", "POST")]
+    cloud.ledger.cancel(IDS[0], at=BEGINNING)
+    assert cloud.ledger.get(IDS[0]).state is TransferState.CANCELLED
