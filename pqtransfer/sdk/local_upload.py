@@ -7,6 +7,7 @@ dies, however it dies. So a partial file without a lock is a leftover, and one w
 import errno
 import fcntl
 import os
+import threading
 import weakref
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from pqtransfer.sdk.local_errors import UploadBusyError, explain_os_errors
 from pqtransfer.transfers.folder import ObjectExistsError
 
 PARTIAL_SUFFIX = ".pqtransfer-partial"
+SYNCHRONISED_TOGETHER_BYTES = 256 << 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -31,6 +33,8 @@ class PartialFile:
         self._partial = name_partial(path)
         self._descriptor = descriptor
         self._close = weakref.finalize(self, os.close, descriptor)
+        self._writing = threading.Lock()
+        self._unsynchronised_bytes = 0
 
     @classmethod
     def create(cls, path: Path, *, size_bytes: int) -> "PartialFile":
@@ -106,11 +110,22 @@ class PartialFile:
         return f"{read_boot_id()}:{status.st_dev}:{status.st_ino}:{status.st_size}"
 
     def write(self, data: memoryview, *, offset: int) -> None:
-        """Write all of `data` at `offset`; called by many threads."""
+        """Write all of `data` at `offset`; called by many threads.
+
+        One at a time: the kernel writes to a file under a lock that waiting threads spin on. And the disk is kept busy:
+        a thread waits for it now and then while the others go on, so that little is left for `publish` to wait for.
+        """
         written = 0
         with explain_os_errors(self.path, needed_bytes=len(data)):
-            while written < len(data):
-                written += os.pwrite(self._descriptor, data[written:], offset + written)
+            with self._writing:
+                while written < len(data):
+                    written += os.pwrite(self._descriptor, data[written:], offset + written)
+                self._unsynchronised_bytes += written
+                synchronises = self._unsynchronised_bytes >= SYNCHRONISED_TOGETHER_BYTES
+                if synchronises:
+                    self._unsynchronised_bytes = 0
+            if synchronises:
+                os.fdatasync(self._descriptor)
 
     def publish(self) -> None:
         """Make the file durable and give it its final name, which must be free.
