@@ -1,16 +1,19 @@
-"""Changes of state on the stream become events on the bus; what the bus refuses is named for the next try."""
+"""Changes of state on the stream become events on the bus; what cannot be put there now is named for the next try."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
+from botocore.exceptions import EndpointConnectionError
 
 from functions.publish_transfer_events import handler as module
-from functions.publish_transfer_events.handler import EventNotPublishedError, handler, publish
-from functions.publish_transfer_events.settings import Settings
-from functions.publish_transfer_events.state_change import StateChange, find_state_change
+from functions.publish_transfer_events.handler import SOURCE, handler
+from functions.publish_transfer_events.state_change import StateChange, UnreadableRowError, find_state_change
+from pqtransfer.aws.events import EventBridgeBus
 
 ROW = {
     "transfer_id": {"S": "t-1"},
@@ -19,6 +22,7 @@ ROW = {
     "correlation_id": {"S": "c-1"},
     "changed_at": {"S": "2026-01-02T03:04:05.000000Z"},
 }
+UNREACHABLE = "unreachable"
 FAILURE = {"M": {"code": {"S": "SourceChanged"}, "message": {"S": "it changed"}}}
 
 
@@ -52,21 +56,47 @@ def find(*, new: dict[str, Any] | None, old: dict[str, Any] | None) -> StateChan
 
 
 @dataclass
-class Bus:
-    """An event bus in memory, which can refuse some transfers."""
+class EventsClient:
+    """EventBridge in memory, which refuses some transfers with a code each; UNREACHABLE: it does not even answer."""
 
     entries: list[dict[str, Any]] = field(default_factory=list)
-    refuses: frozenset[str] = frozenset()
+    refuses: dict[str, str] = field(default_factory=dict)
 
     def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - boto3 calls it so
         answers = []
         for entry in Entries:
-            if any(name in entry["Detail"] for name in self.refuses):
-                answers.append({"ErrorCode": "ThrottlingException", "ErrorMessage": "slow down"})
-            else:
+            code = self.refuses.get(json.loads(entry["Detail"])["transfer_id"])
+            if code == UNREACHABLE:
+                raise EndpointConnectionError(endpoint_url="https://events")
+            if code is None:
                 self.entries.append(entry)
-                answers.append({"EventId": str(len(self.entries))})
-        return {"FailedEntryCount": 0, "Entries": answers}
+            answers.append({"EventId": "e"} if code is None else {"ErrorCode": code, "ErrorMessage": "no"})
+        return {"FailedEntryCount": len(self.refuses), "Entries": answers}
+
+    @property
+    def published(self) -> list[str]:
+        """The transfers whose change arrived."""
+        return [json.loads(entry["Detail"])["transfer_id"] for entry in self.entries]
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> EventsClient:
+    """What the function puts events on."""
+    made = EventsClient()
+    bus = EventBridgeBus(made, bus="the-bus", source=SOURCE)  # type: ignore[arg-type]
+    monkeypatch.setattr(module, "_connect_bus", lambda: bus)
+    return made
+
+
+def invoke(*records: dict[str, Any]) -> list[str]:
+    """Run the function over the records; the numbers of those that it asks for again."""
+    answer: Any = handler({"Records": list(records)}, cast(LambdaContext, Context()))
+    return [each["itemIdentifier"] for each in answer["batchItemFailures"]]
+
+
+def running(transfer_id: str, *, number: str) -> dict[str, Any]:
+    """A transfer that began to run."""
+    return record(new=image("RUNNING", transfer_id={"S": transfer_id}), old=image("SUBMITTED"), number=number)
 
 
 @dataclass
@@ -84,7 +114,7 @@ class Context:
         (image("SUBMITTED"), image("RUNNING"), ("SUBMITTED", "RUNNING")),
         (image("RUNNING"), image("RUNNING", progress={"S": "{}"}), None),  # progress is no change of state
         (image("RUNNING"), image("COMPLETED"), ("RUNNING", "COMPLETED")),
-        (image("COMPLETED"), None, None),  # the row expired
+        (image("COMPLETED"), None, None),  # somebody deleted the row
     ],
 )
 def test_each_change_of_state_is_found(
@@ -105,37 +135,79 @@ def test_a_failure_tells_why() -> None:
     assert running.reason is None
 
 
-def test_an_event_says_which_transfer_and_who() -> None:
+def test_an_event_says_which_transfer_and_who(client: EventsClient) -> None:
     """Source and type as documented; the time is the time of the change."""
-    bus = Bus()
-    change = find(new=image("RUNNING"), old=image("SUBMITTED"))
-    assert change is not None
-    publish(change, events=bus, bus="the-bus")
-    (entry,) = bus.entries
+    assert invoke(record(new=image("RUNNING"), old=image("SUBMITTED"))) == []
+    (entry,) = client.entries
     assert (entry["EventBusName"], entry["Source"], entry["DetailType"]) == (
         "the-bus",
         "pqtransfer",
         "TransferStateChanged",
     )
-    assert StateChange.model_validate_json(entry["Detail"]) == change
+    assert StateChange.model_validate_json(entry["Detail"]) == find(new=image("RUNNING"), old=image("SUBMITTED"))
     assert entry["Time"].isoformat() == "2026-01-02T03:04:05+00:00"
 
 
-def test_a_refused_event_is_an_error() -> None:
-    """The call to the bus succeeds even when the bus did not take the entry."""
-    change = find(new=image("RUNNING"), old=None)
-    assert change is not None
-    with pytest.raises(EventNotPublishedError, match="ThrottlingException"):
-        publish(change, events=Bus(refuses=frozenset({"t-1"})), bus="the-bus")
-
-
-def test_a_batch_names_the_records_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure", "AccessDeniedException", UNREACHABLE])
+def test_a_batch_names_the_records_that_may_succeed_later(client: EventsClient, code: str) -> None:
     """What was taken is not sent again; the stream resumes at the record that failed."""
-    bus = Bus(refuses=frozenset({"t-2"}))
-    monkeypatch.setattr(module, "_events_client", lambda: bus)
-    monkeypatch.setattr(module, "_settings", lambda: Settings(event_bus="the-bus"))
-    good = record(new=image("RUNNING"), old=None, number="1")
-    bad = record(new=image("RUNNING", transfer_id={"S": "t-2"}), old=None, number="2")
-    answer = handler({"Records": [good, bad]}, cast(LambdaContext, Context()))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "2"}]}
-    assert len(bus.entries) == 1
+    client.refuses["t-2"] = code
+    assert invoke(running("t-1", number="1"), running("t-2", number="2")) == ["2"]
+    assert client.published == ["t-1"]
+
+
+def test_a_batch_of_failures_alone_is_a_failure(client: EventsClient) -> None:
+    """Then nothing of it was done, and the whole of it is tried again."""
+    client.refuses["t-1"] = "ThrottlingException"
+    with pytest.raises(BatchProcessingError, match="no"):
+        invoke(running("t-1", number="1"))
+
+
+MALFORMED: list[dict[str, Any]] = [
+    {"transfer_id": {"S": "t-2"}},
+    {**ROW, "state": {"N": "1"}},
+    {**ROW, "state": {"NULL": True}},
+    image("RUNNING", changed_at={"S": "yesterday"}),
+    image("RUNNING", changed_at={"S": "2026-01-02T03:04:05"}),  # in no time zone
+    image("RUNNING", recipients={"S": "everyone"}),
+    image("RUNNING", sender={"M": {}}),
+    {"transfer_id": {"S": "t-2"}, "state": {"S": "FAILED"}, "failure": {"S": "?"}},
+]
+
+
+@pytest.mark.parametrize("malformed", MALFORMED, ids=range(len(MALFORMED)))
+@pytest.mark.parametrize("before", [None, {}, {"state": {"N": "1"}}, image("SUBMITTED")], ids=range(4))
+def test_a_row_that_can_never_be_read_holds_nothing_up(
+    client: EventsClient, caplog: pytest.LogCaptureFixture, malformed: dict[str, Any], before: dict[str, Any] | None
+) -> None:
+    """Whoever may submit may also write nonsense: it is logged and left out, and the transfers behind it go on."""
+    bad = record(new=malformed, old=before, number="1")
+    assert invoke(bad, running("t-3", number="2")) == []
+    assert client.published == ["t-3"]
+    (error,) = [vars(each) for each in caplog.records if each.levelname == "ERROR"]
+    assert (error["error_code"], error["sequence_number"]) == ("UnreadableRow", "1")
+    assert "find out who wrote it" in error["reason"]
+
+
+def test_what_a_malformed_row_holds_is_not_logged() -> None:
+    """Its id and the names of the fields are enough."""
+    with pytest.raises(UnreadableRowError) as caught:
+        find(new=image("RUNNING", sender={"N": "4711"}), old=None)
+    assert "sender" in str(caught.value)
+    assert "4711" not in str(caught.value)
+
+
+def test_a_row_that_was_malformed_and_is_mended_is_told(client: EventsClient) -> None:
+    """The state before is then not known."""
+    assert invoke(record(new=image("RUNNING"), old={"state": {"N": "1"}})) == []
+    assert "previous_state" not in json.loads(client.entries[0]["Detail"])
+
+
+def test_an_event_that_the_bus_never_takes_holds_nothing_up(
+    client: EventsClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Too large, for instance: no later try would end otherwise."""
+    client.refuses["t-2"] = "MalformedDetail"
+    assert invoke(running("t-2", number="1"), running("t-3", number="2")) == []
+    assert client.published == ["t-3"]
+    assert [each.message for each in caplog.records if each.levelname == "ERROR"] == ["state change skipped"]
