@@ -3,7 +3,8 @@
 A managed participant comes to be in this order: the name and two PENDING keys in the registry, the role, the two
 secrets, the keys ACTIVE. Outside of the secrets, private keys exist in this function's memory only. What a crash leaves
 behind is in the registry, so the next call knows it: it finishes the registration when both secrets are there, or else
-gives those keys up for new ones.
+gives those keys up for new ones. Of a participant that is ready, nothing changes but its role, which the call brings
+back to what is registered: IAM forgets whom a role trusts when the trusted role is deleted, even if it is made again.
 """
 
 from collections.abc import Mapping
@@ -82,6 +83,7 @@ class Registrar:
         role_arn = self.roles.arn_of(request.name)
         registered, private_keys = self._claim_name(request, suite_id)
         if registered.was_ready:
+            self.roles.ensure(registered.participant)
             return registered
         self._settle(registered)
         for key in registered.pending_keys:

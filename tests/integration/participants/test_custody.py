@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from urllib.parse import unquote
 
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from pqtransfer.aws.failures import CloudAccessDeniedError, CloudNotFoundError
 from pqtransfer.aws.roles import IamParticipantRoles, RolePrefixError
-from pqtransfer.aws.vault import RoleKeyReader, SecretsManagerVault
+from pqtransfer.aws.vault import RoleKeyReader, RoleNotKnownYetError, SecretsManagerVault
 from pqtransfer.crypto.identity import PrivateIdentity, generate_identity
 from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
 from pqtransfer.keys.lifecycle import KeyState
@@ -227,9 +228,15 @@ def test_a_refusal_names_what_was_refused(
         def assume_role(self, **_: Any) -> Any:
             raise ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "AssumeRole")
 
-    reader: Any = RoleKeyReader(RefusingSts())  # type: ignore[arg-type]
-    with pytest.raises(CloudAccessDeniedError, match="site-m"):
+    def read(*, seconds_after: int) -> None:
+        at = keys[0].created_at + timedelta(seconds=seconds_after)
+        reader = RoleKeyReader(RefusingSts(), now=lambda: at)  # type: ignore[arg-type]
         reader.read(keys[0], role_arn=ROLE_ARN, session_name="test")
+
+    with pytest.raises(CloudAccessDeniedError, match="site-m"):
+        read(seconds_after=60)
+    with pytest.raises(RoleNotKnownYetError, match="site-m was registered a moment ago"):
+        read(seconds_after=59)  # IAM may not know the role everywhere yet: to be tried again
 
 
 def _document(policy: Any) -> Any:

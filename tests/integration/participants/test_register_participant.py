@@ -130,6 +130,21 @@ def test_the_order_of_the_steps(environment: None, dynamodb: Any, monkeypatch: p
     assert calls == ["TransactWriteItems", "CreateRole", "PutRolePolicy", *secret, *secret, "TransactWriteItems"]
 
 
+def test_repeating_it_lets_the_workers_in_again(environment: None, dynamodb: Any) -> None:
+    """IAM keeps a trusted role by its id: of a role that was deleted and made again, it trusts the one that is gone."""
+    answer = invoke(MANAGED)
+    iam = boto3.client("iam")
+    trust = iam.get_role(RoleName=ROLE_NAME)["Role"]["AssumeRolePolicyDocument"]
+    stale = json.dumps(trust).replace(f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker", "AROAEXAMPLEEXAMPLE")
+    assert "AROA" in stale
+    iam.update_assume_role_policy(RoleName=ROLE_NAME, PolicyDocument=stale)
+    iam.delete_role_policy(RoleName=ROLE_NAME, PolicyName="read-own-private-keys")
+    assert invoke(MANAGED) == answer
+    assert iam.get_role(RoleName=ROLE_NAME)["Role"]["AssumeRolePolicyDocument"] == trust
+    assert iam.list_role_policies(RoleName=ROLE_NAME)["PolicyNames"] == ["read-own-private-keys"]
+    require_whole(dynamodb)
+
+
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("write", range(1, 11))
 def test_killed_at_any_write(

@@ -128,6 +128,20 @@ def test_repeating_it_changes_nothing() -> None:
     world.require_whole()
 
 
+def test_repeating_it_brings_the_role_back() -> None:
+    """What became of a ready participant's role meanwhile, the same call mends; another one does not touch it."""
+    world = World()
+    registered = world.registrar().register(MANAGED)
+    (arn,) = world.roles.roles
+    lost = registered.participant.model_copy(update={"principals": ()})
+    world.roles.roles[arn] = lost
+    with pytest.raises(ParticipantExistsError):
+        world.registrar().register(MANAGED.model_copy(update={"principals": ()}))
+    assert world.roles.roles == {arn: lost}
+    assert world.registrar().register(MANAGED) == registered
+    world.require_whole()
+
+
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("at_write", range(1, 7))
 def test_a_crash_at_any_write_is_mended_by_the_same_call(at_write: int, after_effect: bool) -> None:
