@@ -57,6 +57,7 @@ class Deployment(BaseModel):
     event_bus: str
     checkpoint_key_arn: str
     participant_role_prefix: str
+    minimum_suite: Literal["PQT-1", "PQT-2"]
     task_role_arn: str
     cluster: str
     service: str

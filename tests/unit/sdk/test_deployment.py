@@ -18,6 +18,7 @@ OUTPUTS = {
         "CheckpointsTable": "checkpoints",
         "ParticipantsTable": "participants",
         "CheckpointKeyArn": "arn:key",
+        "TaskRoleArn": "arn:worker",
         "ExportsOutputRefSomething": "for other stacks",
     },
     "PqtransferControl-dev": {
@@ -25,6 +26,7 @@ OUTPUTS = {
         "DeadLetterQueueUrl": "https://dead",
         "EventBus": "bus",
         "ParticipantRolePrefix": "arn:role-",
+        "MinimumSuite": "PQT-2",
         "RegisterParticipantFunction": "register",
         "PublishTransferEventsFunction": "publish",
     },
@@ -32,7 +34,6 @@ OUTPUTS = {
         "Environment": "dev",
         "Region": "eu-central-1",
         "AccountId": "123456789012",
-        "TaskRoleArn": "arn:worker",
         "Cluster": "cluster",
         "Service": "service",
         "LoadBalancer": "pqtransfer-dev",
@@ -51,6 +52,7 @@ def test_outputs_become_a_file_that_reads_back_the_same(tmp_path: Path) -> None:
     assert load_deployment(path) == deployment
     assert deployment.data_bucket == "bucket"
     assert deployment.functions.register_participant == "register"
+    assert deployment.minimum_suite == "PQT-2"
     assert deployment.health_urls == ("http://balancer/healthz",)
     assert [each.name for each in tmp_path.iterdir()] == ["deployment.json"]
 
