@@ -3,9 +3,12 @@
 The values stand here; `infra.overrides` lays `--context key=value` and `PQTRANSFER_<KEY>` over them.
 """
 
+import re
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from infra.ecr_image import EcrImage
 
 EnvironmentName = Literal["local", "dev", "staging", "production"]
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
@@ -24,6 +27,9 @@ FARGATE_STOP_TIMEOUT_MAX_SECONDS = 120
 WORKER_BASE_MEMORY_MIB = 256
 EMBEDDED_ACCOUNT = "000000000000"
 EMBEDDED_REGION = "us-east-1"
+SQS_VISIBILITY_MAX_SECONDS = 43200
+
+KMS_KEY_ARN = re.compile(r"arn:aws:kms:(?P<region>[a-z0-9-]+):\d{12}:key/[A-Za-z0-9-]+", re.ASCII)
 
 
 def split_list(value: object) -> object:
@@ -33,7 +39,15 @@ def split_list(value: object) -> object:
     return value
 
 
+def check_key_arn(value: str) -> str:
+    """Nothing but the ARN of a KMS key: permissions know no alias."""
+    if not KMS_KEY_ARN.fullmatch(value):
+        raise ValueError(f"{value!r} is not the ARN of a KMS key, arn:aws:kms:REGION:ACCOUNT:key/ID (not of an alias)")
+    return value
+
+
 Names = Annotated[tuple[str, ...], BeforeValidator(split_list)]
+KeyArns = Annotated[tuple[Annotated[str, AfterValidator(check_key_arn)], ...], BeforeValidator(split_list)]
 
 
 class EnvironmentConfig(BaseModel):
@@ -66,11 +80,33 @@ class EnvironmentConfig(BaseModel):
         default=False, description="whether principals of the account may take the worker's role (local processes do)"
     )
     minimum_suite: Literal["PQT-1", "PQT-2"] = Field(default="PQT-1", description="the weakest suite that is accepted")
-    source_buckets: Names = Field(default=(), description="the sites' buckets that workers may read models from")
-    destination_buckets: Names = Field(default=(), description="the sites' buckets that workers may write models to")
+    source_buckets: Names = Field(
+        default=(),
+        description="the sites' buckets, in the region of the deployment, that workers may read models from",
+        examples=["site-a-models,site-b-models"],
+    )
+    """Workers have no way to another region: their network reaches AWS through endpoints of its own region alone."""
+    destination_buckets: Names = Field(
+        default=(),
+        description="the sites' buckets, in the region of the deployment, that workers may write models to",
+        examples=["site-a-results,site-b-results"],
+    )
+    """In the deployment's region, as `source_buckets`."""
+    source_key_arns: KeyArns = Field(
+        default=(),
+        description="the KMS keys that models in source_buckets are encrypted with, where they are the sites' own",
+        examples=["arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"],
+    )
+    destination_key_arns: KeyArns = Field(
+        default=(),
+        description="the KMS keys that destination_buckets encrypt with, where they are the sites' own",
+        examples=["arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"],
+    )
 
     worker_image: str | None = Field(
-        default=None, description="the worker's container image; none: built from transfer_worker/Dockerfile"
+        default=None,
+        description="the worker's container image in ECR; none: built from transfer_worker/Dockerfile",
+        examples=["123456789012.dkr.ecr.eu-central-1.amazonaws.com/pqtransfer/transfer-worker:0.1.0"],
     )
     worker_cpu_units: Literal[256, 512, 1024, 2048, 4096, 8192] = Field(default=1024, description="CPU of one worker")
     worker_memory_mib: int = Field(default=2048, description="memory of one worker, in MiB")
@@ -81,11 +117,16 @@ class EnvironmentConfig(BaseModel):
     stop_timeout_seconds: int = Field(
         default=120, ge=15, description="the time between SIGTERM and SIGKILL of a worker"
     )
-    lease_seconds: int = Field(default=60, ge=6, description="how long a worker's claim lasts without a heartbeat")
+    lease_seconds: int = Field(
+        default=60,
+        ge=6,
+        # The queue hides a message for twice as long.
+        le=SQS_VISIBILITY_MAX_SECONDS // 2,
+        description="how long a worker's claim lasts without a heartbeat",
+    )
 
-    max_receives: int = Field(default=5, ge=1, le=1000, description="after how many receives a message is given up")
-    message_visibility_seconds: int = Field(
-        default=120, ge=30, le=43200, description="how long a message stays invisible without a heartbeat"
+    max_receives: int = Field(
+        default=5, ge=1, le=1000, description="after how many tries that led nowhere a transfer is given up"
     )
     message_retention_days: int = Field(default=14, ge=1, le=14, description="how long a message waits at most")
     abort_upload_days: int = Field(default=3, ge=1, description="after how many days an abandoned upload is dropped")
@@ -102,7 +143,11 @@ class EnvironmentConfig(BaseModel):
 
     @model_validator(mode="after")
     def _check_compatible(self) -> Self:
-        problems = [*self._sizes_that_do_not_fit(), *self._security_that_does_not_fit()]
+        problems = [
+            *self._sizes_that_do_not_fit(),
+            *self._places_that_do_not_fit(),
+            *self._security_that_does_not_fit(),
+        ]
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -130,12 +175,25 @@ class EnvironmentConfig(BaseModel):
                 f"stop_timeout_seconds={self.stop_timeout_seconds} is more than Fargate grants: "
                 f"set {FARGATE_STOP_TIMEOUT_MAX_SECONDS} or less"
             )
-        if self.lease_seconds > self.message_visibility_seconds:
-            problems.append(
-                f"lease_seconds={self.lease_seconds} outlasts "
-                f"message_visibility_seconds={self.message_visibility_seconds}, so that a second worker would find "
-                "a dead worker's claim: raise message_visibility_seconds"
-            )
+        return problems
+
+    def _places_that_do_not_fit(self) -> list[str]:
+        problems = []
+        for name in ("source_key_arns", "destination_key_arns"):
+            problems += [
+                f"{name} has {arn}, which is not in {self.region}: the sites' buckets have to be there, and S3 uses "
+                "keys of a bucket's own region"
+                for arn in getattr(self, name)
+                if arn.split(":")[3] != self.region
+            ]
+        if not self.is_local and self.worker_image is not None:
+            image = EcrImage.parse(self.worker_image)
+            if image is None or image.region != self.region:
+                problems.append(
+                    f"worker_image={self.worker_image} is not in ECR in {self.region}, and the workers reach no other "
+                    f"registry: push it there and write ACCOUNT.dkr.ecr.{self.region}.amazonaws.com/REPOSITORY:TAG "
+                    "(or @sha256:DIGEST), or leave worker_image out, and the image is built"
+                )
         return problems
 
     def _security_that_does_not_fit(self) -> list[str]:

@@ -9,6 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from functions.publish_transfer_events.settings import PublishTransferEventsSettings
+from functions.register_participant.settings import RegisterParticipantSettings
 from infra.environments import EMBEDDED_ACCOUNT, EMBEDDED_REGION, EnvironmentConfig
 from pqtransfer.environment import ENVIRONMENT_VARIABLE_PREFIX, name_variable
 from pqtransfer.errors import InputError
@@ -70,9 +72,11 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 # Where these go, the credentials say: a developer's own account. The others are named, lest a shell's profile decides.
 FOLLOWS_CREDENTIALS = ("dev",)
 
-# Variables with our prefix that configure programs, not deployments.
-PROGRAM_VARIABLES = frozenset(name_variable(field) for field in WorkerSettings.model_fields) | frozenset(
-    {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_ENV", "PQTRANSFER_KEY", "PQTRANSFER_PARTICIPANT"}
+# Variables with our prefix that configure programs, not deployments: somebody who runs one has them in the shell too.
+PROGRAM_SETTINGS = (WorkerSettings, RegisterParticipantSettings, PublishTransferEventsSettings)
+PROGRAM_VARIABLES = frozenset(
+    {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}
+    | {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_ENV", "PQTRANSFER_KEY", "PQTRANSFER_PARTICIPANT"}
 )
 
 

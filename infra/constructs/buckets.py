@@ -1,17 +1,22 @@
 """The bucket of encrypted models, and the bucket that records who asked for what."""
 
 from aws_cdk import Duration, RemovalPolicy
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
+from infra.constructs.grants import TRANSFERS_PREFIX
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.validation import acknowledge
+from pqtransfer.transfers.folder import MANIFEST_NAME, PAYLOAD_NAME
 
 NO_TLS_REASON = (
     "The embedded cloud answers on loopback without TLS; every environment in AWS refuses requests without it."
 )
+
+WRITTEN_ONCE = (PAYLOAD_NAME, MANIFEST_NAME)
 
 
 class DataBuckets(Construct):
@@ -53,10 +58,29 @@ class DataBuckets(Construct):
             ],
             removal_policy=_removal(environment),
         )
+        if not environment.is_local:
+            # The embedded cloud's requests carry neither condition key: there, this would refuse every upload.
+            self.data.add_to_resource_policy(_refuse_overwriting(self.data))
         acknowledge(self.access_logs, {"S1": "It is the bucket of access logs: recording itself would never end."})
         if not environment.require_tls:
             for bucket in (self.access_logs, self.data):
                 acknowledge(bucket, {"S10": NO_TLS_REASON})
+
+
+def _refuse_overwriting(data: s3.IBucket) -> iam.PolicyStatement:
+    """Whoever writes a payload or a manifest has to say `If-None-Match: *`, so that what is there stays.
+
+    `s3:ObjectCreationOperation` is false for the requests of a multipart upload that make no object yet, and take no
+    such header: starting it, and writing its parts. Completing it makes one. An envelope is replaced by a rewrap.
+    """
+    return iam.PolicyStatement(
+        sid="RefuseOverwriting",
+        effect=iam.Effect.DENY,
+        principals=[iam.AnyPrincipal()],
+        actions=["s3:PutObject"],
+        resources=[data.arn_for_objects(f"{TRANSFERS_PREFIX}*/{name}") for name in WRITTEN_ONCE],
+        conditions={"Null": {"s3:if-none-match": "true"}, "Bool": {"s3:ObjectCreationOperation": "true"}},
+    )
 
 
 def _removal(environment: EnvironmentConfig) -> RemovalPolicy:

@@ -93,6 +93,16 @@ def read_source_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatement]:
     ]
 
 
+def open_sources(stores: DataStores, stack: Stack, key_arns: tuple[str, ...]) -> list[iam.PolicyStatement]:
+    """Have S3 decrypt what the sites encrypted in their buckets under keys of their own."""
+    return _use_site_keys("OpenSources", stores, stack, key_arns, "kms:Decrypt")
+
+
+def seal_destinations(stores: DataStores, stack: Stack, key_arns: tuple[str, ...]) -> list[iam.PolicyStatement]:
+    """Have S3 encrypt what is written to the sites' buckets under keys of theirs; uploads in parts decrypt, too."""
+    return _use_site_keys("SealDestinations", stores, stack, key_arns, "kms:GenerateDataKey", "kms:Decrypt")
+
+
 def write_destination_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatement]:
     """Write decrypted models to the sites' own buckets, and look at what was written after a crash."""
     if not buckets:
@@ -100,7 +110,13 @@ def write_destination_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatem
     return [
         iam.PolicyStatement(
             sid="WriteDestinations",
-            actions=["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"],
+            actions=[
+                "s3:GetObject",
+                "s3:GetObjectVersion",
+                "s3:PutObject",
+                "s3:AbortMultipartUpload",
+                "s3:ListMultipartUploadParts",
+            ],
             resources=[f"arn:aws:s3:::{bucket}/*" for bucket in buckets],
         ),
         iam.PolicyStatement(
@@ -111,21 +127,19 @@ def write_destination_buckets(buckets: tuple[str, ...]) -> list[iam.PolicyStatem
     ]
 
 
-def read_table(
-    sid: str, table: dynamodb.ITable, *, indexes: Sequence[str] = (), actions: Sequence[str] = ("GetItem", "Query")
-) -> iam.PolicyStatement:
-    """Read rows of a table and of the named indexes, never a whole table."""
+def use_table(sid: str, table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
+    """Read or write rows of a table by exactly these actions (`GetItem`)."""
     return iam.PolicyStatement(
-        sid=sid,
-        actions=[f"dynamodb:{action}" for action in actions],
-        resources=[table.table_arn, *(f"{table.table_arn}/index/{index}" for index in indexes)],
+        sid=sid, actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn]
     )
 
 
-def write_table(sid: str, table: dynamodb.ITable, *actions: str) -> iam.PolicyStatement:
-    """Write rows by exactly these actions (`PutItem`)."""
+def query_indexes(sid: str, table: dynamodb.ITable, indexes: Sequence[str]) -> iam.PolicyStatement:
+    """Query the named indexes of a table, not the table itself."""
     return iam.PolicyStatement(
-        sid=sid, actions=[f"dynamodb:{action}" for action in actions], resources=[table.table_arn]
+        sid=sid,
+        actions=["dynamodb:Query"],
+        resources=[f"{table.table_arn}/index/{index}" for index in indexes],
     )
 
 
@@ -248,6 +262,18 @@ def participant_secrets_arn(stack: Stack, names: Names, *, participant: str = ""
     return (
         f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret:{names.participant_secret_prefix}{participant}*"
     )
+
+
+def _use_site_keys(
+    sid: str, stores: DataStores, stack: Stack, key_arns: tuple[str, ...], *actions: str
+) -> list[iam.PolicyStatement]:
+    if not key_arns:
+        return []
+    return [
+        iam.PolicyStatement(
+            sid=sid, actions=list(actions), resources=list(key_arns), conditions=stores.when(_via(stack, "s3"))
+        )
+    ]
 
 
 def _via(stack: Stack, *services: str) -> Conditions:

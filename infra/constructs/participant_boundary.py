@@ -19,8 +19,8 @@ class ParticipantBoundary(Construct):
         statements = [
             *grants.read_own_secrets(stores, stack, names),
             grants.read_models(stores),
-            grants.read_table("ReadRegistry", stores.participants),
-            grants.read_table("ReadTransfers", stores.transfers),
+            grants.use_table("ReadRegistry", stores.participants, "Query"),
+            grants.use_table("ReadTransfers", stores.transfers, "GetItem"),
             grants.use_data_key(stores, stack, "s3", "dynamodb"),
         ]
         self.policy = iam.ManagedPolicy(

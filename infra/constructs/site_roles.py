@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.constructs import grants
 from infra.constructs.grants import DataStores
+from infra.constructs.stream_trigger import StreamFailures
 from infra.constructs.tables import TRANSFER_INDEXES
 from infra.constructs.transfer_queue import TransferQueue
 from infra.constructs.wildcards import acknowledge_wildcards
@@ -26,6 +27,7 @@ class SiteRoles(Construct):
         names: Names,
         stores: DataStores,
         queue: TransferQueue,
+        failures: StreamFailures,
         register_participant: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, id)
@@ -33,29 +35,33 @@ class SiteRoles(Construct):
         reads = [
             grants.read_models(stores),
             grants.find_models(stores),
-            grants.read_table("ReadTransfers", stores.transfers, indexes=TRANSFER_INDEXES),
-            grants.read_table("ReadRegistry", stores.participants),
+            grants.use_table("ReadTransfers", stores.transfers, "GetItem"),
+            grants.query_indexes("ListTransfers", stores.transfers, TRANSFER_INDEXES),
+            grants.use_table("ReadRegistry", stores.participants, "Query"),
         ]
         submits = [
             *reads,
             *grants.write_models(stores),
-            grants.write_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem"),
+            grants.use_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem"),
             iam.PolicyStatement(sid="Submit", actions=["sqs:SendMessage"], resources=[queue.requests.queue_arn]),
         ]
+        given_up = [queue.dead_letters.queue_arn, failures.queue.queue_arn]
         operates = [
             *submits,
+            # The registry has a row for each key of each participant: whoever registers them may see the list.
+            grants.use_table("ListParticipants", stores.participants, "Scan"),
             iam.PolicyStatement(
                 sid="Register", actions=["lambda:InvokeFunction"], resources=[register_participant.function_arn]
             ),
             iam.PolicyStatement(
                 sid="SeeQueues",
                 actions=["sqs:GetQueueAttributes"],
-                resources=[queue.requests.queue_arn, queue.dead_letters.queue_arn],
+                resources=[queue.requests.queue_arn, *given_up],
             ),
             iam.PolicyStatement(
                 sid="SeeDeadLetters",
                 actions=["sqs:ReceiveMessage", "sqs:ChangeMessageVisibility"],
-                resources=[queue.dead_letters.queue_arn],
+                resources=given_up,
             ),
             iam.PolicyStatement(
                 sid="SeeFleet",

@@ -20,9 +20,8 @@ class Tables(Construct):
         super().__init__(scope, id)
         self._environment = environment
         self._key = key
-        self.transfers = self._make_table(
-            "Transfers", "transfer_id", expires=True, stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES
-        )
+        # A row here never expires: by it a request that comes again is known for what it is.
+        self.transfers = self._make_table("Transfers", "transfer_id", stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES)
         for index, attribute in ((SENDER_INDEX, "sender"), (STATE_INDEX, "state")):
             self.transfers.add_global_secondary_index(
                 index_name=index, partition_key=_text(attribute), sort_key=_text("submitted_at")

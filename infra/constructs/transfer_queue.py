@@ -9,12 +9,21 @@ from infra.constructs.buckets import NO_TLS_REASON
 from infra.environments import EnvironmentConfig
 from infra.validation import acknowledge
 
-RECEIVES_FOR_THE_REASON = 3
-"""A worker gives a message up, with the reason, at the receive after `max_receives`; SQS itself does only later."""
+RECEIVES_FOR_A_TRY = 20
+RECEIVES_MAXIMUM = 1000
 
 
 class TransferQueue(Construct):
-    """A message that was received `max_receives` times without success moves to the dead-letter queue."""
+    """Requests, and beside them those that were given up.
+
+    A worker counts the tries of a transfer itself, and gives the message up with the reason. What SQS counts are
+    receives, and these are more: a worker that stops hands its message back, and while one worker holds a transfer, a
+    second message about it comes and goes. So SQS's own limit lies far above, for messages that kill their workers
+    before these can count.
+
+    A worker says with each receive how long the message stays invisible, by its lease. What the queue itself says is
+    for everybody else who receives, an operator for instance: two leases.
+    """
 
     def __init__(self, scope: Construct, id: str, *, environment: EnvironmentConfig, key: kms.IKey) -> None:
         super().__init__(scope, id)
@@ -34,10 +43,11 @@ class TransferQueue(Construct):
             encryption_master_key=key,
             enforce_ssl=environment.require_tls,
             retention_period=retention,
-            visibility_timeout=Duration.seconds(environment.message_visibility_seconds),
+            visibility_timeout=Duration.seconds(2 * environment.lease_seconds),
             receive_message_wait_time=Duration.seconds(20),
             dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters, max_receive_count=environment.max_receives + RECEIVES_FOR_THE_REASON
+                queue=self.dead_letters,
+                max_receive_count=min(RECEIVES_MAXIMUM, RECEIVES_FOR_A_TRY * environment.max_receives),
             ),
         )
         acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue."})

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping
 
-from aws_cdk import Duration
+from aws_cdk import Annotations, Duration
 from aws_cdk import aws_ec2 as ec2
-from aws_cdk import aws_ecr_assets as ecr_assets
 from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs.worker_image import make_worker_image
+from infra.constructs.worker_image import WorkerImage, make_worker_image
 from infra.constructs.worker_roles import ExecutionRole
 from infra.environments import EnvironmentConfig
 from infra.names import Names
@@ -43,8 +42,8 @@ class WorkerFleet(Construct):
             vpc=vpc,
             container_insights_v2=ecs.ContainerInsights.ENABLED,
         )
-        image, asset = make_worker_image(self, environment)
-        self.task = self._make_task(environment, task_role, image, asset, variables, log_group)
+        image = make_worker_image(self, environment)
+        self.task = self._make_task(environment, task_role, image, variables, log_group)
         self.service = ecs.FargateService(
             self,
             "Service",
@@ -66,12 +65,11 @@ class WorkerFleet(Construct):
         self,
         environment: EnvironmentConfig,
         task_role: iam.Role,
-        image: ecs.ContainerImage,
-        asset: ecr_assets.DockerImageAsset | None,
+        image: WorkerImage,
         variables: Mapping[str, str],
         log_group: logs.ILogGroup,
     ) -> ecs.FargateTaskDefinition:
-        execution = ExecutionRole(self, "Execution", log_group=log_group, image=asset)
+        execution = ExecutionRole(self, "Execution", log_group=log_group, image_repository_arn=image.repository_arn)
         task = ecs.FargateTaskDefinition(
             self,
             "Task",
@@ -86,7 +84,7 @@ class WorkerFleet(Construct):
         )
         task.add_container(
             CONTAINER,
-            image=image,
+            image=image.image,
             environment=dict(variables),
             logging=ecs.LogDrivers.aws_logs(stream_prefix=CONTAINER, log_group=log_group),
             port_mappings=[ecs.PortMapping(container_port=environment.health_port)],
@@ -94,6 +92,10 @@ class WorkerFleet(Construct):
             readonly_root_filesystem=True,
             linux_parameters=ecs.LinuxParameters(self, "Linux", init_process_enabled=True),
         )
+        if image.repository_arn is not None:
+            Annotations.of(task).acknowledge_warning(
+                "@aws-cdk/aws-ecs:ecrImageRequiresPolicy", "The execution role may pull from exactly this repository."
+            )
         acknowledge(
             task,
             {"ECS2": "The variables name resources and limits; no secret is ever a variable: roles give access."},

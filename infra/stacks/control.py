@@ -6,14 +6,14 @@ from aws_cdk import Stack
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from functions.publish_transfer_events.settings import Settings as PublishTransferEventsSettings
+from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
 from infra.constructs import grants
 from infra.constructs.event_bus import TransferEvents
 from infra.constructs.participant_boundary import ParticipantBoundary
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.site_roles import SiteRoles
-from infra.constructs.stream_trigger import StreamTrigger, read_stream
+from infra.constructs.stream_trigger import StreamFailures, StreamTrigger, read_stream
 from infra.constructs.transfer_queue import TransferQueue
 from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
@@ -59,7 +59,7 @@ class ControlStack(Stack):
                 "environment": environment.name,
                 "participants_table": stores.participants.table_name,
                 "participant_role_prefix": grants.participant_role_arn_prefix(self, names),
-                "task_role_arn": f"arn:aws:iam::{self.account}:role/{names.worker_role}",
+                "task_role_arn": storage.worker.role.role_arn,
                 "permissions_boundary_arn": boundary.arn,
                 "secrets_key_arn": stores.secrets_key.key_arn,
                 "minimum_suite": environment.minimum_suite,
@@ -67,36 +67,47 @@ class ControlStack(Stack):
             statements=[
                 *grants.make_participant_roles(stores, self, names, boundary_arn=boundary.arn),
                 *grants.make_participant_secrets(stores, self, names),
-                grants.read_table("ReadRegistry", stores.participants),
-                grants.write_table("WriteRegistry", stores.participants, "PutItem", "UpdateItem", "ConditionCheckItem"),
+                grants.use_table("ReadRegistry", stores.participants, "Query"),
+                grants.use_table("WriteRegistry", stores.participants, "PutItem", "UpdateItem"),
                 grants.use_data_key(stores, self, "dynamodb"),
             ],
             layer=layer,
             log_key=stores.data_key,
         )
+        failures = StreamFailures(self, "StreamFailures", environment=environment, key=stores.data_key)
         publish = PythonFunction(
             self,
             "PublishTransferEvents",
             environment=environment,
             names=names,
-            package=FunctionPackage("publish_transfer_events"),
+            package=FunctionPackage("publish_transfer_events", parts=("aws",)),
             settings=PublishTransferEventsSettings,
             values={"event_bus": names.event_bus},
             statements=[
                 *read_stream(stores.transfers),
                 self.bus.put_events(),
-                grants.use_data_key(stores, self, "dynamodb"),
+                failures.report(),
+                grants.use_data_key(stores, self, "dynamodb", "sqs"),
             ],
             layer=layer,
             log_key=stores.data_key,
         )
-        StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish)
-        SiteRoles(self, "Roles", names=names, stores=stores, queue=self.queue, register_participant=register.function)
+        StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish, failures=failures)
+        SiteRoles(
+            self,
+            "Roles",
+            names=names,
+            stores=stores,
+            queue=self.queue,
+            failures=failures,
+            register_participant=register.function,
+        )
         add_outputs(
             self,
             QueueUrl=self.queue.requests.queue_url,
             DeadLetterQueueUrl=self.queue.dead_letters.queue_url,
             EventBus=names.event_bus,
+            MinimumSuite=environment.minimum_suite,
             ParticipantRolePrefix=grants.participant_role_arn_prefix(self, names),
             RegisterParticipantFunction=register.function.function_name,
             PublishTransferEventsFunction=publish.function.function_name,

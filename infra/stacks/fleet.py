@@ -11,7 +11,7 @@ from infra.constructs.health_load_balancer import HEALTH_PATH, HealthLoadBalance
 from infra.constructs.log_group import make_log_group
 from infra.constructs.settings_environment import make_environment
 from infra.constructs.worker_fleet import WorkerFleet
-from infra.constructs.worker_roles import WorkerRole
+from infra.constructs.worker_roles import WorkerPermissions
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.outputs import add_outputs
@@ -42,7 +42,10 @@ class FleetStack(Stack):
         super().__init__(scope, id, **kwargs)
         vpc = network.network.vpc
         stores = storage.stores
-        role = WorkerRole(self, "Worker", environment=environment, names=names, stores=stores, queue=control.queue).role
+        role = storage.worker.role
+        permissions = WorkerPermissions(
+            self, "Worker", environment=environment, names=names, stores=stores, queue=control.queue, role=role
+        )
         fleet = WorkerFleet(
             self,
             "Fleet",
@@ -56,6 +59,8 @@ class FleetStack(Stack):
                 self, "Log", environment=environment, name=f"{names.log_group_prefix}/workers", key=stores.data_key
             ),
         )
+        # No worker starts before it may do its work.
+        fleet.service.node.add_dependency(permissions.policy)
         balancer = HealthLoadBalancer(
             self,
             "Health",
@@ -71,7 +76,6 @@ class FleetStack(Stack):
             Environment=environment.name,
             Region=self.region,
             AccountId=self.account,
-            TaskRoleArn=role.role_arn,
             Cluster=fleet.cluster.cluster_name,
             Service=fleet.service.service_name,
             LoadBalancer=names.prefix,

@@ -9,13 +9,14 @@ from infra.constructs.buckets import DataBuckets
 from infra.constructs.encryption_keys import EncryptionKeys
 from infra.constructs.grants import DataStores
 from infra.constructs.tables import Tables
+from infra.constructs.worker_roles import WorkerIdentity
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.outputs import add_outputs
 
 
 class StorageStack(Stack):
-    """Keys, buckets and tables."""
+    """Keys, buckets and tables, and the worker's role, which participants' roles trust."""
 
     def __init__(
         self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names, **kwargs: Any
@@ -24,6 +25,7 @@ class StorageStack(Stack):
         self.keys = EncryptionKeys(self, "Keys", environment=environment, names=names)
         self.buckets = DataBuckets(self, "Buckets", environment=environment, names=names, key=self.keys.data)
         self.tables = Tables(self, "Tables", environment=environment, key=self.keys.data)
+        self.worker = WorkerIdentity(self, "Worker", environment=environment, names=names)
         self.stores = DataStores(
             bucket_name=names.data_bucket,
             transfers=self.tables.transfers,
@@ -41,4 +43,5 @@ class StorageStack(Stack):
             CheckpointsTable=self.tables.checkpoints.table_name,
             ParticipantsTable=self.tables.participants.table_name,
             CheckpointKeyArn=self.keys.checkpoints.key_arn,
+            TaskRoleArn=self.worker.role.role_arn,
         )

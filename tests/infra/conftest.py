@@ -20,11 +20,19 @@ ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0"
 AWS_CONTEXT = {"account": ACCOUNT, "region": REGION, "certificate_arn": CERTIFICATE}
+SITE_KEY = f"arn:aws:kms:{REGION}:999999999999:key"
+IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/pqtransfer/transfer-worker"
 CONTEXTS: dict[str, dict[str, str]] = {
     "local": {},
-    "dev": {"account": ACCOUNT, "region": REGION},
+    "dev": {"account": ACCOUNT, "region": REGION, "worker_image": f"{IMAGE}:0.1.0"},
     "staging": AWS_CONTEXT,
-    "production": {**AWS_CONTEXT, "source_buckets": "site-models", "destination_buckets": "site-results"},
+    "production": {
+        **AWS_CONTEXT,
+        "source_buckets": "site-models",
+        "destination_buckets": "site-results",
+        "source_key_arns": f"{SITE_KEY}/source",
+        "destination_key_arns": f"{SITE_KEY}/destination",
+    },
 }
 STACKS = ("Network", "Storage", "Control", "Fleet")
 

@@ -1,5 +1,7 @@
 """Environments and what overrides them: precedence, and a clear answer to everything that cannot work."""
 
+import importlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from infra.environments import EnvironmentConfig
+from infra.function_packages import ROOT
 from infra.overrides import (
     DEFAULTS,
     ConfigurationError,
@@ -16,10 +19,13 @@ from infra.overrides import (
     UnknownSettingError,
     load_environment,
 )
+from pqtransfer.environment import EnvironmentSettings, name_variable
 
 ACCOUNT = {"account": "123456789012", "region": "eu-central-1"}
 CERTIFICATE = {"certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/0"}
 STAGING = {"env": "staging", **ACCOUNT, **CERTIFICATE}
+ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+KEY = "arn:aws:kms:eu-central-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"
 PRODUCTION = {**STAGING, "env": "production"}
 
 
@@ -66,6 +72,46 @@ def test_a_value_is_overridden_without_a_change_of_code(
 def test_lists_are_written_with_commas() -> None:
     """Bucket names come as one value."""
     assert load({**STAGING, "source_buckets": "site-a, site-b"}).source_buckets == ("site-a", "site-b")
+
+
+def test_sites_keys_are_written_with_commas() -> None:
+    """In whatever account they are; multi-region keys have another form of id."""
+    other = "arn:aws:kms:eu-central-1:999999999999:key/mrk-0123456789abcdef0123456789abcdef"
+    found = load({**STAGING, "source_key_arns": f"{KEY}, {other}", "destination_key_arns": KEY})
+    assert (found.source_key_arns, found.destination_key_arns) == ((KEY, other), (KEY,))
+
+
+@pytest.mark.parametrize(
+    "image", [f"{ECR}/worker", f"{ECR}/team/a_b.c--d/worker:v0.1-rc.1", f"{ECR}/team/worker@sha256:{'0a' * 32}"]
+)
+def test_the_worker_may_be_an_image_in_ecr(image: str) -> None:
+    """By tag, by digest, or by neither."""
+    assert load({**STAGING, "worker_image": image}).worker_image == image
+
+
+def read_variables_in(*places: str) -> set[str]:
+    """Every variable with our prefix that is written anywhere in these files and folders."""
+    files = [path for place in places for path in [ROOT / place, *(ROOT / place).rglob("*")] if path.is_file()]
+    texts = [path.read_text(encoding="utf-8") for path in files if path.suffix != ".pyc"]
+    return {name for text in texts for name in re.findall(r"PQTRANSFER_[A-Z][A-Z_]*[A-Z]", text)}
+
+
+def test_no_variable_of_a_program_stands_in_the_way_of_a_deployment() -> None:
+    """What the command line, scripts and the README ask to set may be set in the shell that deploys."""
+    named = read_variables_in("pqtransfer/cli", "scripts", "README.md")
+    assert named >= {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_KEY", "PQTRANSFER_PARTICIPANT"}
+    programs = {name_variable(field) for each in list_settings() for field in each.model_fields}
+    assert {"PQTRANSFER_QUEUE_URL", "PQTRANSFER_EVENT_BUS", "PQTRANSFER_PERMISSIONS_BOUNDARY_ARN"} <= programs
+    fields = {name_variable(key) for key in EnvironmentConfig.model_fields}
+    load(STAGING, **dict.fromkeys((named | programs) - fields, ""))
+
+
+def list_settings() -> list[type[EnvironmentSettings]]:
+    """The settings of every deployable."""
+    for path in ROOT.glob("functions/*/settings.py"):
+        importlib.import_module(f"functions.{path.parent.name}.settings")
+    importlib.import_module("transfer_worker.settings")
+    return [each for each in EnvironmentSettings.__subclasses__() if not each.__module__.startswith("tests")]
 
 
 def test_a_developers_account_follows_the_credentials() -> None:
@@ -134,7 +180,25 @@ def test_a_missing_setting_is_explained() -> None:
         ({**STAGING, "worker_buffer_mib": "1900"}, {}, "lower the one or raise the other"),
         ({**STAGING, "workers_minimum": "5"}, {}, "workers_minimum=5 is more than workers_maximum=4"),
         ({**STAGING, "stop_timeout_seconds": "300"}, {}, "more than Fargate grants"),
-        ({**STAGING, "lease_seconds": "600"}, {}, "raise message_visibility_seconds"),
+        ({**STAGING, "lease_seconds": "30000"}, {}, "lease_seconds is not usable in staging"),
+        ({**STAGING, "worker_image": "example/worker:1"}, {}, "write ACCOUNT.dkr.ecr.eu-central-1.amazonaws.com/"),
+        (
+            {**STAGING, "worker_image": f"{ECR.replace('eu-central-1', 'us-east-1')}/worker"},
+            {},
+            "reach no other registry",
+        ),
+        ({**STAGING, "worker_image": "public.ecr.aws/team/worker:1"}, {}, "or leave worker_image out"),
+        ({**STAGING, "worker_image": f"{ECR}/worker:"}, {}, "REPOSITORY:TAG (or @sha256:DIGEST)"),
+        ({**STAGING, "worker_image": f"{ECR}/worker@sha256:12"}, {}, "REPOSITORY:TAG (or @sha256:DIGEST)"),
+        ({**STAGING, "worker_image": f"https://{ECR}/worker"}, {}, "is not in ECR"),
+        ({**STAGING, "source_key_arns": "alias/site"}, {}, "is not the ARN of a KMS key"),
+        ({**STAGING, "destination_key_arns": f"{KEY.replace(':key/', ':alias/')}"}, {}, "(not of an alias)"),
+        ({**STAGING, "source_key_arns": f"{KEY},arn:aws:kms:*:123456789012:key/*"}, {}, "is not the ARN of a KMS key"),
+        (
+            {**STAGING, "destination_key_arns": KEY.replace("eu-central-1", "us-east-1")},
+            {},
+            "destination_key_arns has arn:aws:kms:us-east-1:123456789012:key/",
+        ),
         ({**STAGING, "require_tls": "false"}, {}, "require_tls=false is for local alone"),
         ({**STAGING, "account_may_act_as_worker": "true"}, {}, "for local alone"),
         ({**PRODUCTION, "retain_data": "false"}, {}, "retain_data=false is not allowed in production"),

@@ -11,6 +11,8 @@ from tests.infra.conftest import STACKS, Synthesize, Synthesized
 
 PINNED = Path(__file__).with_name("stateful_logical_ids.json")
 STATEFUL = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
+# In the storage stack, roles too must not change: others trust them, and what IAM trusts is not the name.
+STORAGE_PINNED = {*STATEFUL, "AWS::IAM::Role"}
 IN_AWS = pytest.mark.parametrize("environment", ["dev", "staging", "production"])
 
 
@@ -38,7 +40,7 @@ def test_logical_ids_of_what_holds_data_never_change(synthesized: Synthesized) -
     found = {
         logical_id: resource["Type"]
         for logical_id, resource in synthesized.template("Storage")["Resources"].items()
-        if resource["Type"] in STATEFUL
+        if resource["Type"] in STORAGE_PINNED
     }
     assert found == json.loads(PINNED.read_text(encoding="utf-8"))
 
@@ -52,10 +54,10 @@ def test_data_stands_in_the_storage_stack_alone(synthesized: Synthesized) -> Non
 
 @IN_AWS
 def test_production_like_environments_keep_their_data(synthesize: Synthesize, environment: str) -> None:
-    """Deleting the stack leaves buckets, tables and keys, except in a developer's own environment."""
+    """Deleting the stack leaves buckets, tables, keys and the role, except in a developer's own environment."""
     policy = "Delete" if environment == "dev" else "Retain"
     for resource in synthesize(environment).template("Storage")["Resources"].values():
-        if resource["Type"] in STATEFUL:
+        if resource["Type"] in STORAGE_PINNED:
             assert resource["DeletionPolicy"] == policy
             assert resource["UpdateReplacePolicy"] == policy
 
@@ -65,6 +67,38 @@ def test_the_storage_stack_refuses_deletion(synthesize: Synthesize, environment:
     """CloudFormation itself refuses to delete it."""
     artifact = synthesize(environment).manifest()["artifacts"][f"PqtransferStorage-{environment}"]
     assert artifact["properties"]["terminationProtection"] is protected
+
+
+def test_rows_of_transfers_never_expire(synthesized: Synthesized) -> None:
+    """A queued request that comes again is known by its row; checkpoints alone go away by themselves."""
+    expire = {
+        logical_id: table["TimeToLiveSpecification"]["AttributeName"]
+        for logical_id, table in synthesized.resources("AWS::DynamoDB::Table").items()
+        if "TimeToLiveSpecification" in table
+    }
+    assert expire == {"TablesCheckpointsC3B56E2C": "expires_at"}
+
+
+def test_the_queue_gives_up_only_long_after_the_workers(synthesized: Synthesized) -> None:
+    """Workers count the tries of a transfer; SQS counts receives, which are more. Two leases hide a message."""
+    (requests,) = [each for each in synthesized.resources("AWS::SQS::Queue").values() if "RedrivePolicy" in each]
+    (task,) = synthesized.resources("AWS::ECS::TaskDefinition").values()
+    variables = {each["Name"]: each["Value"] for each in task["ContainerDefinitions"][0]["Environment"]}
+    assert requests["RedrivePolicy"]["maxReceiveCount"] == 20 * int(variables["PQTRANSFER_MAX_RECEIVES"]) == 100
+    assert requests["VisibilityTimeout"] == 2 * int(variables["PQTRANSFER_LEASE_SECONDS"]) == 120
+
+
+def test_a_record_that_fails_does_not_hold_up_its_shard_for_ever(synthesized: Synthesized) -> None:
+    """Tries and age are bounded, batches are halved around it, and what is given up is named in a queue."""
+    (mapping,) = synthesized.resources("AWS::Lambda::EventSourceMapping").values()
+    assert 0 < mapping["MaximumRetryAttempts"] <= 1000
+    assert 0 < mapping["MaximumRecordAgeInSeconds"] < 24 * 3600
+    assert mapping["BisectBatchOnFunctionError"] is True
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    queue = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
+    assert queue in synthesized.resources("AWS::SQS::Queue", "Control")
+    (sends,) = [each for _, each in synthesized.statements() if each.get("Sid") == "ReportFailures"]
+    assert (sends["Action"], sends["Resource"]) == ("sqs:SendMessage", {"Fn::GetAtt": [queue, "Arn"]})
 
 
 def test_everything_at_rest_is_encrypted_under_our_key(synthesized: Synthesized) -> None:
@@ -92,7 +126,7 @@ def test_everything_at_rest_is_encrypted_under_our_key(synthesized: Synthesized)
 def test_buckets_and_queues_refuse_requests_without_tls(synthesize: Synthesize, environment: str) -> None:
     """Each bucket's and queue's own policy denies them."""
     synthesized = synthesize(environment)
-    for kind, count in (("AWS::S3::BucketPolicy", 2), ("AWS::SQS::QueuePolicy", 2)):
+    for kind, count in (("AWS::S3::BucketPolicy", 2), ("AWS::SQS::QueuePolicy", 3)):
         policies = synthesized.resources(kind)
         assert len(policies) == count
         for policy in policies.values():
@@ -226,12 +260,17 @@ def test_outputs_name_everything_a_client_needs(synthesized: Synthesized) -> Non
     from pqtransfer.sdk.deployment import Deployment
 
     outputs = {
-        stack: {name: f"value-of-{name}" for name in synthesized.template(stack).get("Outputs", {})} for stack in STACKS
+        stack: {
+            name: output["Value"] if isinstance(output["Value"], str) else f"value-of-{name}"
+            for name, output in synthesized.template(stack).get("Outputs", {}).items()
+        }
+        for stack in STACKS
     }
-    outputs["Fleet"]["Environment"] = synthesized.environment
     deployment = Deployment.from_outputs(outputs)
     assert deployment.data_bucket == "value-of-DataBucket"
     assert deployment.health_urls == ("value-of-HealthUrl",)
+    assert deployment.environment == synthesized.environment
+    assert deployment.minimum_suite == "PQT-1"
 
 
 def test_functions_get_no_more_code_than_they_need(synthesized: Synthesized) -> None:
