@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from pqtransfer.errors import UnavailableError
 
-STALE_SECONDS = 90.0
-"""Longer than one long poll with its retries: after that, a loop that has not turned is taken for hung."""
+STALE_SECONDS = 150.0
+"""Longer than one long poll with its retry: a loop that has not turned since, and no heartbeat, is taken for hung."""
 
 
 class HealthPortError(UnavailableError):
@@ -33,6 +33,8 @@ class Health:
         self._queue_reached = False
         self._draining = False
         self._transfer_id: str | None = None
+        self._bytes_done = 0
+        self._moved_at = self._turned_at
 
     def turned(self, *, queue_reached: bool) -> None:
         """The loop came around; whether it could reach the queue."""
@@ -43,6 +45,13 @@ class Health:
         """A transfer begins, or none runs any more."""
         self._turned_at = self._monotonic()
         self._transfer_id = transfer_id
+        self._moved_at = self._turned_at
+
+    def beat(self, *, bytes_done: int) -> None:
+        """The heart of the running transfer beats; how far it is."""
+        self._turned_at = self._monotonic()
+        if bytes_done != self._bytes_done:
+            self._bytes_done, self._moved_at = bytes_done, self._turned_at
 
     def draining(self) -> None:
         """The worker takes no more transfers."""
@@ -50,8 +59,9 @@ class Health:
 
     def read(self) -> tuple[bool, bool, dict[str, Any]]:
         """Healthy, ready, and what to show."""
-        silent_for = self._monotonic() - self._turned_at
-        healthy = self._transfer_id is not None or silent_for < STALE_SECONDS
+        at = self._monotonic()
+        silent_for = at - self._turned_at
+        healthy = silent_for < STALE_SECONDS
         ready = healthy and self._queue_reached and not self._draining
         shown = {
             "worker": self._worker_name,
@@ -60,6 +70,7 @@ class Health:
             "draining": self._draining,
             "transfer_id": self._transfer_id,
             "seconds_since_last_turn": round(silent_for, 1),
+            "seconds_since_progress": None if self._transfer_id is None else round(at - self._moved_at, 1),
         }
         return healthy, ready, shown
 

@@ -5,14 +5,14 @@
 | done                                  | COMPLETED           | deleted              | cleared               |
 | cannot be done                        | FAILED, with reason | deleted              | dropped               |
 | something is unavailable              | given back          | visible after a wait | kept                  |
-| received too often                    | FAILED, with reason | dead-letter queue    | dropped               |
-| not a request that can be read        | -                   | dead-letter queue    | -                     |
+| received in vain too often            | FAILED, with reason | dead-letter queue    | dropped               |
+| not a request, or not its sender's    | -                   | dead-letter queue    | -                     |
 | cancelled meanwhile                   | CANCELLED           | deleted              | dropped               |
 | taken over by another worker          | the other's         | the other's          | the other's           |
 | the worker shuts down                 | given back          | visible at once      | kept                  |
 
 A fault in the program itself ends the process: another worker takes the transfer over when the lease expires, and the
-count of receives ends it if it kills every worker.
+count of tries in the ledger ends it if it kills every worker.
 """
 
 import random
@@ -26,6 +26,7 @@ from aws_lambda_powertools import Logger
 from pqtransfer.aws.queue import QueueMessage, TransferQueue
 from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
+from pqtransfer.keys.registry import KeyNotFoundError, KeyNotUsableError, ParticipantUnknownError
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
 from pqtransfer.transfers.heartbeat import Heartbeat
 from pqtransfer.transfers.job import JobContext
@@ -34,6 +35,7 @@ from pqtransfer.transfers.ledger import (
     IllegalStepError,
     Lease,
     LeaseLostError,
+    Progress,
     TransferConflictError,
     TransferLedger,
     TransferRecord,
@@ -43,6 +45,7 @@ from pqtransfer.transfers.ledger import (
 )
 from pqtransfer.transfers.parts import StopSignal
 from pqtransfer.transfers.request import MalformedRequestError, TransferRequest, has_passed
+from pqtransfer.transfers.signed_request import UntrustedRequestError
 from transfer_worker.health import Health
 from transfer_worker.hold import Hold, ShutdownError
 from transfer_worker.settings import WorkerSettings
@@ -53,11 +56,21 @@ LONGEST_RETRY_SECONDS = 600.0
 LONGEST_IDLE_SECONDS = 30.0
 """Between two tries to reach the queue: well under the time after which a silent loop is taken for hung."""
 
+NOT_TO_BE_RUN = (
+    MalformedRequestError,
+    UntrustedRequestError,
+    ParticipantUnknownError,
+    KeyNotFoundError,
+    KeyNotUsableError,
+    TransferConflictError,
+)
+"""Why a message is rejected: it is no request, not its sender's, or not the one that has this id."""
+
 logger = Logger(service="transfer-worker", child=True)
 
 
 class ReceivedTooOftenError(PqtransferError):
-    """The message was received as often as is allowed, and no attempt came to an end."""
+    """The message was received as often as is allowed, and no attempt led anywhere."""
 
     def __init__(self, receives: int, last_error: str) -> None:
         super().__init__(f"given up after {receives} receives; the last attempt ended with: {last_error}")
@@ -82,12 +95,17 @@ class Pipeline(Protocol):
 
 @dataclass(frozen=True)
 class Worker:
-    """One worker: one transfer at a time."""
+    """One worker: one transfer at a time.
+
+    `read_request` reads and authenticates a message. `prompt_ledger` is the same ledger by calls that fail soon.
+    """
 
     name: str
     settings: WorkerSettings
+    read_request: Callable[[str], TransferRequest]
     queue: TransferQueue
     ledger: TransferLedger
+    prompt_ledger: TransferLedger
     checkpoints: CheckpointStore
     sealer: DataKeySealer
     pipeline: Pipeline
@@ -105,7 +123,10 @@ class Worker:
                 for message in self.queue.receive(
                     visibility_seconds=self.settings.lease_seconds, wait_seconds=wait_seconds
                 ):
-                    self.handle(message)
+                    if self.shutdown.is_requested:  # the stop came while the poll was waiting
+                        self.queue.keep_invisible(message, visibility_seconds=0)
+                    else:
+                        self.handle(message)
                 failures, wait_seconds = 0, self.settings.long_poll_seconds
             except UnavailableError as error:
                 failures += 1
@@ -116,9 +137,9 @@ class Worker:
     def handle(self, message: QueueMessage) -> None:
         """Settle one message, as the table at the head of this file says."""
         try:
-            request = TransferRequest.from_json(message.body)
+            request = self.read_request(message.body)
             record = self.ledger.submit(request, at=self.now())
-        except (MalformedRequestError, TransferConflictError) as error:
+        except NOT_TO_BE_RUN as error:
             logger.error("rejected a message", extra={"message_id": message.message_id, "reason": str(error)})
             self.queue.reject(message, explain_failure(error))
             return
@@ -136,11 +157,11 @@ class Worker:
                 self._discard(request)
             self.queue.delete(message)
             return
-        if message.receive_count > self.settings.max_receives:
+        if lease.tries > self.settings.max_receives:
             last_error = (
                 f"{record.last_error.code}: {record.last_error.message}" if record.last_error else "a dead worker"
             )
-            given_up = ReceivedTooOftenError(message.receive_count - 1, last_error)
+            given_up = ReceivedTooOftenError(lease.tries - 1, last_error)
             try:
                 self._give_up(request, lease, message, given_up)
             except LeaseLostError as error:
@@ -167,15 +188,19 @@ class Worker:
             logger.remove_keys(["transfer_id", "correlation_id"])
 
     def _work(self, request: TransferRequest, lease: Lease, message: QueueMessage, hold: Hold) -> None:
+        def beat(progress: Progress) -> None:
+            self.health.beat(bytes_done=progress.bytes_done)
+            hold.prolong(progress)
+
         stop = StopSignal()
         heartbeat = Heartbeat(
             lease,
-            ledger=self.ledger,
+            ledger=self.prompt_ledger,
             stop=stop,
             lease_seconds=self.settings.lease_seconds,
             now=self.now,
             monotonic=self.monotonic,
-            on_beat=hold.prolong,
+            on_beat=beat,
         )
         context = replace(self._context(stop), watch=heartbeat.watch, confirm=heartbeat.confirm)
         logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
@@ -190,10 +215,10 @@ class Worker:
             raise
         except ShutdownError as error:
             logger.info("gives the transfer back", extra={"reason": str(error)})
-            self.ledger.release(lease, at=self.now(), error=None)
+            self.ledger.release(lease, at=self.now(), error=None, led_nowhere=False)
             self.queue.keep_invisible(message, visibility_seconds=0)
         except UnavailableError as error:
-            self._retry_later(lease, message, error)
+            self._retry_later(lease, message, error, led_nowhere=not heartbeat.has_moved)
         except PqtransferError as error:
             logger.error("transfer failed", extra={"code": error.code, "reason": str(error)})
             # First the ledger: a worker that was overtaken ends here, and drops nothing of its successor's.
@@ -241,10 +266,10 @@ class Worker:
         except PqtransferError as error:
             logger.warning("could not drop an upload", extra={"code": error.code, "reason": str(error)})
 
-    def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError) -> None:
-        wait_seconds = int(backoff_seconds(message.receive_count))
+    def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError, *, led_nowhere: bool) -> None:
+        wait_seconds = int(backoff_seconds(lease.tries))
         logger.warning("will try again", extra={"code": error.code, "reason": str(error), "in_seconds": wait_seconds})
-        self.ledger.release(lease, at=self.now(), error=explain_failure(error))
+        self.ledger.release(lease, at=self.now(), error=explain_failure(error), led_nowhere=led_nowhere)
         self.queue.keep_invisible(message, visibility_seconds=wait_seconds)
 
     def _give_up(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: PqtransferError) -> None:

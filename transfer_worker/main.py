@@ -10,6 +10,7 @@ import sys
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from types import FrameType
 
 from aws_lambda_powertools import Logger
@@ -24,11 +25,17 @@ from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.registry import find_signing_key
+from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.signed_request import read_signed_request
 from transfer_worker.health import Health, HealthServer
 from transfer_worker.loop import Worker
 from transfer_worker.pipeline import TransferPipeline
 from transfer_worker.settings import WorkerSettings
 from transfer_worker.shutdown import Shutdown
+
+POLLING_ATTEMPTS = 2
+"""A long poll that fails is tried once more at once; the loop itself does the rest, and stays healthy."""
 
 logger = Logger(service="transfer-worker")
 
@@ -45,14 +52,19 @@ class S3Storage:
         return S3Folder(self.data, bucket=self.data_bucket, prefix=prefix)
 
     def site(self, bucket: str) -> S3Folder:
-        # A model may stand in the data bucket too, and that is where the data connection says.
+        # A model to encrypt may stand in the data bucket too, and that is where the data connection says.
         return S3Folder(self.data if bucket == self.data_bucket else self.sites, bucket=bucket)
 
 
 def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutdown: Shutdown) -> Worker:
     """A worker on AWS, acting with the session's credentials."""
-    dynamodb = session.resource("dynamodb", config=client_config())
     config = client_config()
+    ledger = DynamoTransferLedger.open(session, settings.transfers_table)
+    prompt_ledger = DynamoTransferLedger.open(
+        session, settings.transfers_table, within_seconds=settings.lease_seconds * 2 / 3
+    )
+    checkpoints = session.resource("dynamodb", config=config).Table(settings.checkpoints_table)
+    registry = DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table)
     sites = S3Connection.open(session)
     data = sites
     if settings.data_endpoint_url or settings.data_profile:
@@ -60,22 +72,29 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         data = S3Connection.open(data_session, endpoint_url=settings.data_endpoint_url)
     pipeline = TransferPipeline(
         storage=S3Storage(settings.data_bucket, data, sites),
-        registry=DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table),
+        ledger=ledger,
+        registry=registry,
         key_reader=RoleKeyReader(session.client("sts", config=config)),
         minimum_suite_id=settings.minimum_suite,
         worker_name=name,
         now=read_clock,
     )
+
+    def read_request(message: str) -> TransferRequest:
+        return read_signed_request(message, find_signing_key=partial(find_signing_key, registry=registry))
+
     return Worker(
         name=name,
         settings=settings,
+        read_request=read_request,
         queue=TransferQueue(
-            session.client("sqs", config=config),
+            session.client("sqs", config=client_config(attempts=POLLING_ATTEMPTS)),
             queue_url=settings.queue_url,
             dead_letter_queue_url=settings.dead_letter_queue_url,
         ),
-        ledger=DynamoTransferLedger(dynamodb.Table(settings.transfers_table)),
-        checkpoints=DynamoCheckpointStore(dynamodb.Table(settings.checkpoints_table)),
+        ledger=ledger,
+        prompt_ledger=prompt_ledger,
+        checkpoints=DynamoCheckpointStore(checkpoints),
         sealer=KmsDataKeySealer(session.client("kms", config=config), key_id=settings.checkpoint_key_arn),
         pipeline=pipeline,
         protection=TaskProtection(os.environ.get("ECS_AGENT_URI")),

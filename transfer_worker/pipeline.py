@@ -26,12 +26,13 @@ from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, encrypt_model
 from pqtransfer.transfers.folder import Folder
 from pqtransfer.transfers.job import JobContext
-from pqtransfer.transfers.ledger import TransferResult
+from pqtransfer.transfers.ledger import TransferLedger, TransferResult
 from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
 
-_CONTAINER_PREFIX = re.compile(r"transfers/([0-9a-f-]{36})/")
+CONTAINERS_PREFIX = "transfers/"
+_CONTAINER_PREFIX = re.compile(rf"{CONTAINERS_PREFIX}([0-9a-f-]{{36}})/")
 
 
 class ContainerElsewhereError(AccessError):
@@ -39,6 +40,22 @@ class ContainerElsewhereError(AccessError):
 
     def __init__(self, location: str, data_bucket: str) -> None:
         super().__init__(f"{location} is not a container in the data bucket; name s3://{data_bucket}/transfers/ID/")
+
+
+class PlaintextInDataBucketError(AccessError):
+    """A decrypted model was to be put where only encrypted ones may stand."""
+
+    def __init__(self, destination: str) -> None:
+        super().__init__(
+            f"{destination} is in the data bucket, where only encrypted models stand; name a site's bucket"
+        )
+
+
+class NotAModelError(InputError):
+    """The source is part of a container."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"{source} is part of a container, not a model; name the model, or use rewrap")
 
 
 class UploadNotForWorkersError(InputError):
@@ -67,6 +84,7 @@ class TransferPipeline:
     """Runs requests. `now` gives the time that goes into manifests."""
 
     storage: Storage
+    ledger: TransferLedger
     registry: KeyRegistry
     key_reader: PrivateKeyReader
     minimum_suite_id: str
@@ -106,6 +124,8 @@ class TransferPipeline:
         )
         signing_key = self._holder(request.sender).signing_key()
         location = request.source_location
+        if location.bucket == self.storage.data_bucket and location.key.startswith(CONTAINERS_PREFIX):
+            raise NotAModelError(str(location))
         source_folder = self.storage.site(location.bucket)
         made = encrypt_model(
             EncryptionOrder(
@@ -118,6 +138,7 @@ class TransferPipeline:
                 metadata=request.metadata,
                 expected_size_bytes=request.expected_size_bytes,
                 expected_sha256=request.expected_sha256,
+                hash_plaintext=request.hash_plaintext,
             ),
             source_folder=source_folder,
             source=source_folder.find(location.key, version_id=location.version_id),
@@ -129,10 +150,12 @@ class TransferPipeline:
         )
 
     def _decrypt(self, request: TransferRequest, context: JobContext) -> TransferResult:
+        destination = S3Location.parse(request.destination or "")
+        if destination.bucket == self.storage.data_bucket:
+            raise PlaintextInDataBucketError(str(destination))
         container, manifest = self._named_container(request)
         stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
-        keys = self._holder(request.recipients[0]).opening_keys(stored.envelope.recipient_key_ids)
-        destination = S3Location.parse(request.destination or "")
+        keys = self._holder(request.sender).opening_keys(stored.envelope.recipient_key_ids)
         order = DecryptionOrder(
             job_id=request.transfer_id,
             manifest=manifest.body,
@@ -145,18 +168,24 @@ class TransferPipeline:
 
     def _rewrap(self, request: TransferRequest, _context: JobContext) -> TransferResult:
         container, manifest = self._named_container(request)
-        stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
         holder = self._holder(request.sender)
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
         order = RewrapOrder(
-            keys=holder.opening_keys(stored.envelope.recipient_key_ids),
+            find_opening_keys=holder.opening_keys,
             recipients=tuple(recipients),
             signer=request.sender,
             signing_key=holder.signing_key(),
         )
-        envelope = rewrap_envelope(order, manifest.body, container=container)
+        envelope = rewrap_envelope(
+            order,
+            manifest.body,
+            container=container,
+            read_current=lambda: read_trusted_envelope(
+                container, manifest.body, find_signing_key=self._find_signing_key
+            ),
+        )
         return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
 
     def _verify(self, request: TransferRequest, context: JobContext) -> TransferResult:
@@ -180,7 +209,7 @@ class TransferPipeline:
         container = self.storage.container(location.key)
         manifest = read_trusted_manifest(
             container,
-            transfer_id=place.group(1),
+            self.ledger.get(place.group(1)),
             find_signing_key=self._find_signing_key,
             minimum_suite_id=self.minimum_suite_id,
         )

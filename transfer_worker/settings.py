@@ -43,7 +43,9 @@ class WorkerSettings(EnvironmentSettings):
     long_poll_seconds: int = Field(
         default=20, ge=1, le=20, description="how long one request waits for a message; a stop waits for it too"
     )
-    max_receives: int = Field(default=5, ge=1, description="after how many receives a message is given up")
+    max_receives: int = Field(
+        default=5, ge=1, description="after how many receives that led nowhere a request is given up"
+    )
     minimum_suite: Literal["PQT-1", "PQT-2"] = Field(
         default="PQT-1", description="the weakest suite the worker accepts"
     )

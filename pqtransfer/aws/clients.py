@@ -8,7 +8,14 @@ from botocore.config import Config
 if TYPE_CHECKING:
     from mypy_boto3_sts.type_defs import CredentialsTypeDef
 
-__all__ = ["Session", "client_config", "make_role_session", "make_session", "object_client_config"]
+__all__ = [
+    "Session",
+    "client_config",
+    "make_role_session",
+    "make_session",
+    "object_client_config",
+    "prompt_client_config",
+]
 
 MAXIMUM_ATTEMPTS = 8
 CONNECT_TIMEOUT_SECONDS = 10
@@ -30,14 +37,20 @@ def make_role_session(credentials: "CredentialsTypeDef", *, region: str | None) 
     )
 
 
-def client_config(*, connections: int = 16) -> Config:
-    """For control-plane clients: `standard` retries (exponential backoff with jitter, at most 8 attempts)."""
+def client_config(*, connections: int = 16, attempts: int | None = None) -> Config:
+    """For control-plane clients: `standard` retries (exponential backoff with jitter, 8 attempts unless told)."""
     return Config(
-        retries={"mode": "standard", "total_max_attempts": MAXIMUM_ATTEMPTS},
+        retries={"mode": "standard", "total_max_attempts": attempts or MAXIMUM_ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,
         max_pool_connections=connections,
     )
+
+
+def prompt_client_config(*, within_seconds: float) -> Config:
+    """For calls whose answer is of no use later: two attempts, which together take no longer than that."""
+    timeouts = Config(connect_timeout=within_seconds / 4, read_timeout=within_seconds / 4)
+    return client_config(attempts=2).merge(timeouts)
 
 
 def object_client_config(*, path_style: bool, connections: int = 16) -> Config:

@@ -51,19 +51,13 @@ NOT_FOUND_CODES = frozenset(
         "ResourceNotFoundException",
     }
 )
-CONDITION_CODES = frozenset(
-    {
-        "409",
-        "412",
-        "ConditionalCheckFailedException",
-        "ConditionalRequestConflict",
-        "PreconditionFailed",
-    }
-)
+CONDITION_CODES = frozenset({"412", "ConditionalCheckFailedException", "PreconditionFailed"})
 TRANSIENT_CODES = frozenset(
     {
+        "409",
         "429",
         "BandwidthLimitExceeded",
+        "ConditionalRequestConflict",
         "DependencyTimeoutException",
         "EC2ThrottledException",
         "InternalError",

@@ -1,6 +1,7 @@
 """A folder in an S3 bucket: conditional writes and resumable multipart uploads; see `range_source` for ranged reads."""
 
 import base64
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 TAG_METADATA_NAME = "pqtransfer-tag"
-_PARTS_GONE_CODES = frozenset({"InvalidPart", "InvalidPartOrder", "NoSuchUpload", "EntityTooSmall"})
+_PARTS_GONE_CODES = frozenset({"InvalidPart", "InvalidPartOrder", "NoSuchUpload"})
+_COMPOSITE_SHA256 = re.compile(r"([A-Za-z0-9+/]{43}=)-[0-9]+")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,9 @@ class S3Folder:
         version: Any = {"VersionId": version_id} if version_id else {}
         try:
             with translated(action=f"look at {self.locate(name)}"):
-                answer = self._client.head_object(Bucket=self._bucket, Key=self._key(name), **version)
+                answer = self._client.head_object(
+                    Bucket=self._bucket, Key=self._key(name), ChecksumMode="ENABLED", **version
+                )
         except CloudNotFoundError:
             raise ObjectMissingError(self.locate(name)) from None
         except CloudRequestError as error:
@@ -79,6 +83,7 @@ class S3Folder:
             etag=answer["ETag"],
             version_id=_read_version(answer.get("VersionId")),
             tag=answer.get("Metadata", {}).get(TAG_METADATA_NAME),
+            composite_sha256=_read_composite(answer.get("ChecksumSHA256")),
         )
 
     def open(self, stored: StoredObject) -> RangeSource:
@@ -183,7 +188,7 @@ class S3Folder:
         uri = self.locate(name)
         try:
             with translated(action=f"complete the upload of {uri}"):
-                self._client.complete_multipart_upload(
+                answer = self._client.complete_multipart_upload(
                     Bucket=self._bucket,
                     Key=self._key(name),
                     UploadId=upload_id,
@@ -196,7 +201,7 @@ class S3Folder:
             if error.aws_code in _PARTS_GONE_CODES:
                 raise PartsChangedError(uri) from None
             raise
-        return self.find(name)
+        return self.find(name, version_id=_read_version(answer.get("VersionId")))
 
     def abort_upload(self, name: str, upload_id: str) -> None:
         try:
@@ -241,6 +246,12 @@ def _whole_buffer(data: memoryview) -> bytearray:
     if isinstance(owner, bytearray) and len(owner) == data.nbytes:
         return owner
     return bytearray(data)
+
+
+def _read_composite(checksum: str | None) -> bytes | None:
+    """S3 writes the digest of an object of N parts as `BASE64-N`."""
+    match = _COMPOSITE_SHA256.fullmatch(checksum or "")
+    return None if match is None else base64.b64decode(match.group(1))
 
 
 def _read_version(version_id: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 `request`, `progress` and `result` are JSON strings; what conditions, indexes and stream readers need stands in
 attributes: `state`, `sender`, `recipients`, `kind`, `correlation_id`, `owner`, `attempt`, `lease_expires_at_ms`,
-`failure`.
+`tries`, `failure`.
 """
 
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from boto3.dynamodb.conditions import Key
 
+from pqtransfer.aws.clients import Session, client_config, prompt_client_config
 from pqtransfer.aws.failures import ConditionFailedError, translated
 from pqtransfer.transfers.ledger import (
     FINAL_STATES,
@@ -45,6 +46,14 @@ class DynamoTransferLedger:
     def __init__(self, table: "Table") -> None:
         self._table = table
 
+    @classmethod
+    def open(
+        cls, session: Session, table_name: str, *, endpoint_url: str | None = None, within_seconds: float | None = None
+    ) -> "DynamoTransferLedger":
+        """The ledger in a table; `within_seconds`: every call answers or fails within that time."""
+        config = client_config() if within_seconds is None else prompt_client_config(within_seconds=within_seconds)
+        return cls(session.resource("dynamodb", endpoint_url=endpoint_url, config=config).Table(table_name))
+
     def submit(self, request: TransferRequest, *, at: datetime) -> TransferRecord:
         item: dict[str, Any] = {
             "transfer_id": request.transfer_id,
@@ -56,6 +65,7 @@ class DynamoTransferLedger:
             "submitted_at": _write_time(at),
             "changed_at": _write_time(at),
             "attempt": 0,
+            "tries": 0,
             "request": request.to_json(),
         }
         try:
@@ -83,12 +93,13 @@ class DynamoTransferLedger:
         return iter(sorted(records, key=lambda record: record.submitted_at, reverse=True)[:limit])
 
     def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
+        expires_at_ms = _to_milliseconds(lease_expires_at)
         try:
             with translated(action=f"claim transfer {transfer_id}"):
                 answer = self._table.update_item(
                     Key={"transfer_id": transfer_id},
                     UpdateExpression="SET #state = :running, #owner = :owner, attempt = attempt + :one, "
-                    "lease_expires_at_ms = :expires, changed_at = :at",
+                    "tries = tries + :one, lease_expires_at_ms = :expires, changed_at = :at",
                     ConditionExpression="#state = :submitted OR (#state = :running AND lease_expires_at_ms < :now)",
                     ExpressionAttributeNames=_NAMES,
                     ExpressionAttributeValues={
@@ -96,7 +107,7 @@ class DynamoTransferLedger:
                         ":submitted": TransferState.SUBMITTED,
                         ":owner": owner,
                         ":one": 1,
-                        ":expires": _to_milliseconds(lease_expires_at),
+                        ":expires": expires_at_ms,
                         ":now": _to_milliseconds(at),
                         ":at": _write_time(at),
                     },
@@ -106,8 +117,11 @@ class DynamoTransferLedger:
             record = self.get(transfer_id)
             if record.state in FINAL_STATES:
                 raise IllegalStepError(transfer_id, record.state, TransferState.RUNNING) from None
-            raise ClaimedElsewhereError(transfer_id, record.owner or "another worker") from None
-        return Lease(transfer_id=transfer_id, owner=owner, attempt=int(str(answer["Attributes"]["attempt"])))
+            if record.owner != owner or record.lease_expires_at != _from_milliseconds(expires_at_ms):
+                raise ClaimedElsewhereError(transfer_id, record.owner or "another worker") from None
+        else:
+            record = _read_record(answer["Attributes"])
+        return Lease(transfer_id=transfer_id, owner=owner, attempt=record.attempt, tries=record.tries)
 
     def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
         self._write_held(
@@ -120,9 +134,12 @@ class DynamoTransferLedger:
             },
         )
 
-    def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
-        expression = "SET lease_expires_at_ms = :past"
-        values: dict[str, Any] = {":past": _to_milliseconds(at) - 1}
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None, led_nowhere: bool) -> None:
+        expression = "SET lease_expires_at_ms = :past, tries = :tries"
+        values: dict[str, Any] = {
+            ":past": _to_milliseconds(at) - 1,
+            ":tries": lease.tries if led_nowhere else lease.tries - 1,
+        }
         if error is not None:
             expression, values = f"{expression}, last_error = :error", {**values, ":error": error.model_dump()}
         self._write_held(lease, expression, values)
@@ -139,6 +156,7 @@ class DynamoTransferLedger:
                 ":progress": progress.model_dump_json(),
             },
             names={"#result": "result"},
+            wanted=TransferState.COMPLETED,
         )
 
     def fail(self, lease: Lease, *, at: datetime, failure: Failure) -> None:
@@ -146,6 +164,7 @@ class DynamoTransferLedger:
             lease,
             "SET #state = :state, changed_at = :at, failure = :failure REMOVE lease_expires_at_ms",
             {":state": TransferState.FAILED, ":at": _write_time(at), ":failure": failure.model_dump()},
+            wanted=TransferState.FAILED,
         )
 
     def cancel(self, transfer_id: str, *, at: datetime) -> TransferRecord:
@@ -172,9 +191,15 @@ class DynamoTransferLedger:
         return _read_record(answer["Attributes"])
 
     def _write_held(
-        self, lease: Lease, expression: str, values: dict[str, Any], *, names: dict[str, str] | None = None
+        self,
+        lease: Lease,
+        expression: str,
+        values: dict[str, Any],
+        *,
+        names: dict[str, str] | None = None,
+        wanted: TransferState = TransferState.RUNNING,
     ) -> None:
-        """A write that only the holder of the lease can make."""
+        """A write that only the holder of the lease can make, and after which the transfer is in the state `wanted`."""
         try:
             with translated(action=f"update transfer {lease.transfer_id}"):
                 self._table.update_item(
@@ -190,7 +215,9 @@ class DynamoTransferLedger:
                     },
                 )
         except ConditionFailedError:
-            raise LeaseLostError(lease.transfer_id, self.get(lease.transfer_id).state) from None
+            record = self.get(lease.transfer_id)
+            if (record.owner, record.attempt, record.state) != (lease.owner, lease.attempt, wanted):
+                raise LeaseLostError(lease.transfer_id, record.state) from None
 
     def _query(
         self, index: str, attribute: str, value: str, *, limit: int, state: TransferState | None = None
@@ -223,8 +250,9 @@ def _read_record(item: Any) -> TransferRecord:
         submitted_at=item["submitted_at"],
         changed_at=item["changed_at"],
         attempt=int(item["attempt"]),
+        tries=int(item["tries"]),
         owner=item.get("owner"),
-        lease_expires_at=None if expires is None else datetime.fromtimestamp(int(expires) / 1000, UTC),
+        lease_expires_at=None if expires is None else _from_milliseconds(int(expires)),
         progress=Progress.model_validate_json(item["progress"]) if "progress" in item else Progress(),
         progress_at=item.get("progress_at"),
         result=TransferResult.model_validate_json(item["result"]) if "result" in item else None,
@@ -240,3 +268,7 @@ def _write_time(at: datetime) -> str:
 
 def _to_milliseconds(at: datetime) -> int:
     return int(at.timestamp() * 1000)
+
+
+def _from_milliseconds(milliseconds: int) -> datetime:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)

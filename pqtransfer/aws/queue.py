@@ -21,12 +21,11 @@ _REFUSED = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 @dataclass(frozen=True)
 class QueueMessage:
-    """One message, received `receive_count` times so far (this time included)."""
+    """One message in this worker's hands: `receipt` holds it until its visibility time is over."""
 
     message_id: str
     receipt: str
     body: str
-    receive_count: int
 
 
 class TransferQueue:
@@ -50,15 +49,9 @@ class TransferQueue:
                 MaxNumberOfMessages=1,
                 WaitTimeSeconds=wait_seconds,
                 VisibilityTimeout=visibility_seconds,
-                MessageSystemAttributeNames=["ApproximateReceiveCount"],
             )
         for message in answer.get("Messages", []):
-            yield QueueMessage(
-                message_id=message["MessageId"],
-                receipt=message["ReceiptHandle"],
-                body=message["Body"],
-                receive_count=int(message["Attributes"]["ApproximateReceiveCount"]),
-            )
+            yield QueueMessage(message["MessageId"], message["ReceiptHandle"], message["Body"])
 
     def keep_invisible(self, message: QueueMessage, *, visibility_seconds: int) -> None:
         """Keep the message from other workers for that long from now. 0 gives it back at once.

@@ -6,13 +6,15 @@ lies there without the policy, and a secret that has a value is complete.
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pqtransfer.aws.clients import client_config, make_role_session
-from pqtransfer.aws.failures import translated
+from pqtransfer.aws.failures import CloudAccessDeniedError, translated
 from pqtransfer.aws.roles import secret_prefix
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.errors import UnavailableError
 from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
 from pqtransfer.keys.participant import KeyVersion
 
@@ -27,6 +29,17 @@ KEY_ID_DIGITS_IN_NAME = 16
 CURRENT_STAGE = "AWSCURRENT"
 SESSION_SECONDS = 900
 """The shortest session STS gives: long enough for one read."""
+PROPAGATION_SECONDS = 60
+"""A new role is not known everywhere at once (IAM is eventually consistent); usually it takes some seconds."""
+
+
+class RoleNotKnownYetError(UnavailableError):
+    """A participant's role was made a moment ago, and could not be taken yet."""
+
+    def __init__(self, participant: str, cause: CloudAccessDeniedError) -> None:
+        super().__init__(
+            f"{participant} was registered a moment ago, and its role is not known everywhere yet: {cause}"
+        )
 
 
 class SecretsManagerVault:
@@ -90,21 +103,34 @@ class SecretsManagerVault:
 class RoleKeyReader:
     """A `PrivateKeyReader` that takes the participant's role in STS for each read."""
 
-    def __init__(self, sts: "STSClient", *, connect: "SecretsConnector | None" = None) -> None:
+    def __init__(
+        self,
+        sts: "STSClient",
+        *,
+        connect: "SecretsConnector | None" = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         """
         Args:
             sts: the caller's own STS client.
             connect: makes a Secrets Manager client from the role's credentials; by default in the region of `sts`.
+            now: tells whether a key is so new that its role may not be known everywhere yet.
         """
         self._sts = sts
+        self._now = now
         self._connect = connect or self._connect_in_region
 
     def read(self, key: KeyVersion, *, role_arn: str, session_name: str) -> PrivateKey:
         secret_id = _require_secret_id(key)
-        with translated(action=f"act as {key.participant} ({role_arn})"):
-            credentials = self._sts.assume_role(
-                RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
-            )["Credentials"]
+        try:
+            with translated(action=f"act as {key.participant} ({role_arn})"):
+                credentials = self._sts.assume_role(
+                    RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
+                )["Credentials"]
+        except CloudAccessDeniedError as error:
+            if self._now() - key.created_at < timedelta(seconds=PROPAGATION_SECONDS):
+                raise RoleNotKnownYetError(key.participant, error) from None
+            raise
         with translated(action=f"read the private key {secret_id} as {role_arn}"):
             answer = self._connect(credentials).get_secret_value(SecretId=secret_id)
         private_key = PrivateKey.from_json(SecretBytes(answer["SecretString"].encode()))

@@ -17,7 +17,7 @@ from pqtransfer.cli.deployments import (
     name_sender,
     watch_to_end,
 )
-from pqtransfer.cli.options import MinimumSuiteOption, NotToSelfOption, parse_metadata, show_examples
+from pqtransfer.cli.options import NotToSelfOption, parse_metadata, show_examples
 from pqtransfer.cli.output import JsonOption, print_fields
 from pqtransfer.cli.progress_bar import show_progress
 from pqtransfer.errors import InputError
@@ -136,6 +136,7 @@ def send(
 
 @app.command(
     epilog=show_examples(
+        "pqtransfer receive 01933b0e-8c1f-7a4e-9d55-0242ac120002 --key keys/hospital-b --from hospital-a",
         "pqtransfer receive 01933b0e-8c1f-7a4e-9d55-0242ac120002 --key keys/hospital-b --out model.safetensors",
         "pqtransfer receive 01933b0e-8c1f-7a4e-9d55-0242ac120002 --as hospital-c --wait",
     )
@@ -152,7 +153,16 @@ def receive(
             show_default=False,
         ),
     ] = None,
-    minimum_suite: MinimumSuiteOption = "PQT-1",
+    sender: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="Refuse a model of anybody else.", show_default=False),
+    ] = None,
+    minimum_suite: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SUITE", help="Refuse a weaker suite; never less than the deployment's.", show_default=False
+        ),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until the transfer is complete.")] = False,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
@@ -165,12 +175,13 @@ def receive(
     if wait:
         watch_to_end(client, transfer_id, as_json=as_json)
     if out is None:
-        out = Path(name_file(client.read_manifest(transfer_id, minimum_suite_id=minimum_suite)))
+        out = Path(name_file(client.read_manifest(transfer_id, sender=sender, minimum_suite_id=minimum_suite)))
     with show_progress("decrypting", quiet=as_json) as display:
         received = client.receive(
             transfer_id,
             reader=name_sender(client, participant, key),
             out=out,
+            sender=sender,
             minimum_suite_id=minimum_suite,
             watch=display.watch,
         )

@@ -152,6 +152,28 @@ def generate_data_key() -> SecretBytes:
     return SecretBytes(os.urandom(DATA_KEY_LENGTH_BYTES))
 
 
+def require_fitting_keys(keys: Sequence[PublicKey], *, suite_id: str, signing_key: PrivateKey) -> None:
+    """Check that an envelope of this suite can be wrapped to these keys, and signed by that one.
+
+    Raises:
+        InvalidKeyError: a key is not valid, or of another suite; or there is none, too many, or one twice.
+    """
+    if not keys:
+        raise InvalidKeyError("an envelope needs at least one recipient")
+    if len(keys) > MAXIMUM_RECIPIENTS:
+        raise InvalidKeyError(f"an envelope has at most {MAXIMUM_RECIPIENTS} recipients, not {len(keys)}")
+    if len({key.key_id for key in keys}) != len(keys):
+        raise InvalidKeyError("a recipient is named twice; name each one once")
+    for key in keys:
+        key.require_valid()
+    for key in (*keys, signing_key.public_key):
+        if key.suite_id != suite_id:
+            raise InvalidKeyError(
+                f"key {key.key_id[:16]} is of {key.suite_id}, the transfer of {suite_id}; "
+                f"choose suite {key.suite_id}, or use a key of {suite_id}"
+            )
+
+
 def seal_envelope(
     data_key: SecretBytes,
     *,
@@ -173,7 +195,7 @@ def seal_envelope(
         raise EpochExhaustedError(transfer_id)
     suite = get_suite(suite_id)
     keys = tuple(recipients)
-    _check_recipients(keys, suite_id, signing_key)
+    require_fitting_keys(keys, suite_id=suite_id, signing_key=signing_key)
     stanzas = tuple(_wrap(data_key, suite, key, transfer_id=transfer_id, floe_header=floe_header) for key in keys)
     mac = _authenticate(data_key, suite, transfer_id=transfer_id, epoch=epoch, stanzas=stanzas)
     body = EnvelopeBody(suite=suite_id, transfer_id=transfer_id, epoch=epoch, stanzas=stanzas, mac=mac, signer=signer)
@@ -248,23 +270,6 @@ def _authenticate(
         }
     )
     return hmac.digest(mac_key, statement, suite.hash_name)
-
-
-def _check_recipients(keys: Sequence[PublicKey], suite_id: str, signing_key: PrivateKey) -> None:
-    if not keys:
-        raise InvalidKeyError("an envelope needs at least one recipient")
-    if len(keys) > MAXIMUM_RECIPIENTS:
-        raise InvalidKeyError(f"an envelope has at most {MAXIMUM_RECIPIENTS} recipients, not {len(keys)}")
-    if len({key.key_id for key in keys}) != len(keys):
-        raise InvalidKeyError("a recipient is named twice; name each one once")
-    for key in keys:
-        key.require_valid()
-    for key in (*keys, signing_key.public_key):
-        if key.suite_id != suite_id:
-            raise InvalidKeyError(
-                f"key {key.key_id[:16]} is of {key.suite_id}, the transfer of {suite_id}; "
-                f"choose suite {key.suite_id}, or use a key of {suite_id}"
-            )
 
 
 def _check_stanzas(body: EnvelopeBody) -> None:

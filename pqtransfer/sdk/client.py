@@ -9,10 +9,12 @@ import getpass
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.folder import S3Folder
@@ -20,8 +22,8 @@ from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import Manifest
-from pqtransfer.crypto.suites import DEFAULT_SUITE_ID
-from pqtransfer.errors import InputError, PqtransferError, UnavailableError
+from pqtransfer.crypto.suites import require_minimum_suite
+from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder, LocalKeyHolder, ManagedKeyHolder
 from pqtransfer.keys.registry import find_signing_key, resolve_recipients
 from pqtransfer.sdk.connections import Connections
@@ -32,6 +34,7 @@ from pqtransfer.sdk.local_journal import LocalCheckpointStore, name_journal
 from pqtransfer.sdk.reader import ModelReader
 from pqtransfer.sdk.send_options import S3_SCHEME, SendOptions, make_request, name_recipients
 from pqtransfer.sdk.sending import (
+    LEASE_SECONDS,
     Upload,
     WatchProgress,
     drop_ended_upload,
@@ -40,15 +43,18 @@ from pqtransfer.sdk.sending import (
     run_upload,
 )
 from pqtransfer.transfers.container import (
-    NotAContainerError,
+    NotReadyError,
+    TransferEndedError,
     open_data_key,
     read_trusted_envelope,
     read_trusted_manifest,
 )
 from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
+from pqtransfer.transfers.folder import Folder, StoredObject
 from pqtransfer.transfers.job import JobContext, ignore_progress
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
 from pqtransfer.transfers.request import S3Location, TransferRequest
+from pqtransfer.transfers.signed_request import sign_request
 
 if TYPE_CHECKING:
     from pqtransfer.crypto.secret import SecretBytes
@@ -56,23 +62,6 @@ if TYPE_CHECKING:
 __all__ = ["Client", "NotReadyError", "ReceivedModel", "SendOptions", "TransferEndedError"]
 
 POLL_SECONDS = 1.0
-
-
-class NotReadyError(UnavailableError):
-    """The transfer has not come to an end yet."""
-
-    def __init__(self, record: TransferRecord) -> None:
-        done, total = record.progress.bytes_done, record.progress.bytes_total
-        share = f", {100 * done // total} % done" if total else ""
-        super().__init__(f"transfer {record.transfer_id} is {record.state}{share}; wait for it with --wait")
-
-
-class TransferEndedError(InputError):
-    """The transfer failed or was cancelled: there is nothing to receive."""
-
-    def __init__(self, record: TransferRecord) -> None:
-        reason = f": {record.failure.message}" if record.failure else ""
-        super().__init__(f"transfer {record.transfer_id} is {record.state}{reason}")
 
 
 @dataclass(frozen=True)
@@ -127,6 +116,7 @@ class Client(Connections):
             PqtransferError: why it failed.
         """
         options = options or SendOptions()
+        require_minimum_suite(options.suite_id, minimum_suite_id=self.deployment.minimum_suite)
         keys = resolve_recipients(
             name_recipients(sender, recipients, options),
             registry=self.registry,
@@ -135,14 +125,17 @@ class Client(Connections):
         through_queue = source.startswith(S3_SCHEME) and isinstance(sender, ManagedKeyHolder)
         request = make_request(source, sender, recipients, options, through_queue=through_queue)
         if through_queue:
-            return self.submit(request)
-        return self._upload(source, request, sender, tuple(keys), options, watch)
+            return self.submit(request, signer=sender)
+        return self._upload(
+            source, request, sender=sender, keys=keys, named=options.transfer_id is not None, watch=watch
+        )
 
-    def submit(self, request: TransferRequest) -> TransferRecord:
-        """Record a request and put it on the queue. Submitting it again does no harm."""
+    def submit(self, request: TransferRequest, *, signer: KeyHolder) -> TransferRecord:
+        """Record a request and put it on the queue, signed by its sender. Submitting it again does no harm."""
+        message = sign_request(request, signer.signing_key())
         record = self.ledger.submit(request, at=datetime.now(UTC))
         if record.state not in FINAL_STATES:
-            self.queue.send(request.to_json())
+            self.queue.send(message)
         return record
 
     def receive(
@@ -151,21 +144,26 @@ class Client(Connections):
         *,
         reader: KeyHolder,
         out: Path,
-        minimum_suite_id: str = DEFAULT_SUITE_ID,
+        sender: str | None = None,
+        minimum_suite_id: str | None = None,
         watch: WatchProgress | None = None,
     ) -> ReceivedModel:
         """Decrypt a transfer to the new file `out`, which appears when all of it was verified.
 
-        Interrupted, the same call goes on with the parts that are missing.
+        Interrupted, the same call goes on with the parts that are missing. `sender` is whom it must be of; left out,
+        the ledger is trusted for that.
 
         Raises:
             NotReadyError, TransferEndedError: the transfer is not COMPLETED.
             NotARecipientError: it is not wrapped to this participant.
-            IntegrityError: something was changed; nothing stands under `out`.
+            WeakSuiteError: its suite is under the minimum of the deployment, or under `minimum_suite_id`.
+            IntegrityError: something was changed, or is of somebody else; nothing stands under `out`.
         """
         started = time.monotonic()
         container = self.container(transfer_id)
-        manifest, data_key = self._open(transfer_id, container, reader, minimum_suite_id)
+        manifest, data_key = self._open(
+            transfer_id, container, reader, sender=sender, minimum_suite_id=minimum_suite_id
+        )
         journal = LocalCheckpointStore(name_journal(out))
         context = JobContext(
             checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic, watch=watch or ignore_progress
@@ -185,17 +183,20 @@ class Client(Connections):
         journal.clear(transfer_id)
         return ReceivedModel(out, manifest, time.monotonic() - started)
 
-    def read_manifest(self, transfer_id: str, *, minimum_suite_id: str = DEFAULT_SUITE_ID) -> Manifest:
+    def read_manifest(
+        self, transfer_id: str, *, sender: str | None = None, minimum_suite_id: str | None = None
+    ) -> Manifest:
         """The manifest of a completed transfer, signed by a known key of its sender. Needs no key.
 
         Raises:
             NotReadyError, TransferEndedError: the transfer is not COMPLETED.
             IntegrityError: it was changed.
         """
-        return self._read_trusted(transfer_id, self.container(transfer_id), minimum_suite_id)[0]
+        container = self.container(transfer_id)
+        return self._read_trusted(transfer_id, container, sender=sender, minimum_suite_id=minimum_suite_id)[0]
 
     def open_model(
-        self, transfer_id: str, *, reader: KeyHolder, minimum_suite_id: str = DEFAULT_SUITE_ID
+        self, transfer_id: str, *, reader: KeyHolder, sender: str | None = None, minimum_suite_id: str | None = None
     ) -> ModelReader:
         """A seekable file object over the model; only the segments that are read are fetched.
 
@@ -203,7 +204,9 @@ class Client(Connections):
             as `receive`.
         """
         container = self.container(transfer_id)
-        manifest, data_key = self._open(transfer_id, container, reader, minimum_suite_id)
+        manifest, data_key = self._open(
+            transfer_id, container, reader, sender=sender, minimum_suite_id=minimum_suite_id
+        )
         return ModelReader(container, manifest, data_key)
 
     def status(self, transfer_id: str) -> TransferRecord:
@@ -239,81 +242,77 @@ class Client(Connections):
             sleep(POLL_SECONDS)
 
     def _open(
-        self, transfer_id: str, container: S3Folder, reader: KeyHolder, minimum_suite_id: str
+        self,
+        transfer_id: str,
+        container: S3Folder,
+        reader: KeyHolder,
+        *,
+        sender: str | None,
+        minimum_suite_id: str | None,
     ) -> tuple[Manifest, "SecretBytes"]:
-        manifest, envelope = self._read_trusted(transfer_id, container, minimum_suite_id)
+        manifest, envelope = self._read_trusted(
+            transfer_id, container, sender=sender, minimum_suite_id=minimum_suite_id
+        )
         return manifest, open_data_key(manifest, envelope, reader.opening_keys(envelope.recipient_key_ids))
 
-    def _read_trusted(self, transfer_id: str, container: S3Folder, minimum_suite_id: str) -> tuple[Manifest, Envelope]:
-        def find_key(participant: str, key_id: str) -> PublicKey:
-            return find_signing_key(participant, key_id, registry=self.registry)
-
-        try:
-            signed = read_trusted_manifest(
-                container, transfer_id=transfer_id, find_signing_key=find_key, minimum_suite_id=minimum_suite_id
-            )
-            envelope = read_trusted_envelope(container, signed.body, find_signing_key=find_key).envelope
-        except NotAContainerError:
-            record = self.ledger.get(transfer_id)
-            if record.state is TransferState.COMPLETED:
-                raise
-            raise (TransferEndedError if record.state in FINAL_STATES else NotReadyError)(record) from None
-        return signed.body, envelope
+    def _read_trusted(
+        self, transfer_id: str, container: S3Folder, *, sender: str | None, minimum_suite_id: str | None
+    ) -> tuple[Manifest, Envelope]:
+        find_key = partial(find_signing_key, registry=self.registry)
+        signed = read_trusted_manifest(
+            container,
+            self.ledger.get(transfer_id),
+            find_signing_key=find_key,
+            minimum_suite_id=self.deployment.minimum_suite,
+            sender=sender,
+        )
+        require_minimum_suite(signed.body.suite, minimum_suite_id=minimum_suite_id or signed.body.suite)
+        return signed.body, read_trusted_envelope(container, signed.body, find_signing_key=find_key).envelope
 
     def _upload(
         self,
         source: str,
         request: TransferRequest,
+        *,
         sender: KeyHolder,
-        keys: tuple[PublicKey, ...],
-        options: SendOptions,
+        keys: Sequence[PublicKey],
+        named: bool,
         watch: WatchProgress | None,
     ) -> TransferRecord:
         location = source if source.startswith(S3_SCHEME) else str(Path(source).absolute())
-        directory = self.state_directory / "uploads"
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        deployment = f"{self.deployment.account_id}/{self.deployment.environment}/{self.deployment.data_bucket}"
-        journal = LocalCheckpointStore(
-            name_upload_journal(
-                directory,
-                deployment=deployment,
-                source=location,
-                request=request,
-                named=options.transfer_id is not None,
-            )
-        )
+        journal = self._open_journal(location, request, named=named)
         unfinished = find_unfinished(journal, self.ledger)
         if unfinished is None:
             drop_ended_upload(journal, self.container)
         request = unfinished or request
+        with self._open_source(location) as (source_folder, stored):
+            upload = Upload(
+                request=request,
+                holder=sender,
+                recipients=tuple(keys),
+                source_folder=source_folder,
+                source=stored,
+                container=self.container(request.transfer_id),
+                journal=journal,
+            )
+            prompt_ledger = self.prompt_ledger(within_seconds=LEASE_SECONDS * 2 / 3)
+            return run_upload(upload, ledger=self.ledger, prompt_ledger=prompt_ledger, watch=watch)
+
+    def _open_journal(self, location: str, request: TransferRequest, *, named: bool) -> LocalCheckpointStore:
+        directory = self.state_directory / "uploads"
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        deployment = f"{self.deployment.account_id}/{self.deployment.environment}/{self.deployment.data_bucket}"
+        return LocalCheckpointStore(
+            name_upload_journal(directory, deployment=deployment, source=location, request=request, named=named)
+        )
+
+    @contextmanager
+    def _open_source(self, location: str) -> Iterator[tuple[Folder, StoredObject]]:
         if location.startswith(S3_SCHEME):
             place = S3Location.parse(location)
-            source_folder = self.site(place.bucket)
-            stored = source_folder.find(place.key, version_id=place.version_id)
-            return self._run(request, sender, keys, source_folder, stored, journal, options, watch)
-        path = Path(location)
-        with LocalFolder(path.parent) as folder:
-            return self._run(request, sender, keys, folder, folder.find(path.name), journal, options, watch)
-
-    def _run(
-        self,
-        request: TransferRequest,
-        sender: KeyHolder,
-        keys: tuple[PublicKey, ...],
-        source_folder: Any,
-        source: Any,
-        journal: LocalCheckpointStore,
-        options: SendOptions,
-        watch: WatchProgress | None,
-    ) -> TransferRecord:
-        upload = Upload(
-            request=request,
-            holder=sender,
-            recipients=keys,
-            source_folder=source_folder,
-            source=source,
-            container=self.container(request.transfer_id),
-            journal=journal,
-            hash_plaintext=options.hash_plaintext,
-        )
-        return run_upload(upload, ledger=self.ledger, watch=watch)
+            bucket = self.site(place.bucket)
+            yield bucket, bucket.find(place.key, version_id=place.version_id)
+        else:
+            path = Path(location)
+            with LocalFolder(path.parent) as folder:
+                yield folder, folder.find(path.name)

@@ -23,9 +23,11 @@ class Connections:
     @cached_property
     def ledger(self) -> DynamoTransferLedger:
         """The ledger of transfers."""
-        endpoint_url = self.deployment.endpoint_url
-        resource = self.session.resource("dynamodb", endpoint_url=endpoint_url, config=client_config())
-        return DynamoTransferLedger(resource.Table(self.deployment.transfers_table))
+        return self._open_ledger()
+
+    def prompt_ledger(self, *, within_seconds: float) -> DynamoTransferLedger:
+        """The same ledger, by calls that answer or fail within this time."""
+        return self._open_ledger(within_seconds=within_seconds)
 
     @cached_property
     def registry(self) -> DynamoKeyRegistry:
@@ -54,6 +56,15 @@ class Connections:
     def _data(self) -> S3Connection:
         endpoint_url = self.deployment.data_endpoint_url or self.deployment.endpoint_url
         return S3Connection.open(self.session, endpoint_url=endpoint_url)
+
+    def _open_ledger(self, *, within_seconds: float | None = None) -> DynamoTransferLedger:
+        deployment = self.deployment
+        return DynamoTransferLedger.open(
+            self.session,
+            deployment.transfers_table,
+            endpoint_url=deployment.endpoint_url,
+            within_seconds=within_seconds,
+        )
 
     def _client(self, service: Any) -> Any:
         return self.session.client(service, endpoint_url=self.deployment.endpoint_url, config=client_config())

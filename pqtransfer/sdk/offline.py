@@ -242,12 +242,14 @@ def rewrap_directory(
     with LocalFolder(container) as folder:
         opened = open_container(folder, sender=sender)
         order = RewrapOrder(
-            keys=[key.kem],
+            find_opening_keys=lambda _key_ids: [key.kem],
             recipients=_collect_recipients(recipients, key if to_self else None),
             signer=key.participant,
             signing_key=key.signing,
         )
-        return rewrap_envelope(order, opened.manifest.body, container=folder)
+        return rewrap_envelope(
+            order, opened.manifest.body, container=folder, read_current=lambda: read_envelope(folder)
+        )
 
 
 def make_context(watch: WatchProgress | None = None) -> JobContext:

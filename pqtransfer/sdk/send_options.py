@@ -50,6 +50,7 @@ def make_request(
         suite=options.suite_id,
         expected_size_bytes=options.expected_size_bytes,
         expected_sha256=options.expected_sha256,
+        hash_plaintext=options.hash_plaintext,
         priority=options.priority,
         deadline=options.deadline,
         correlation_id=options.correlation_id or transfer_id,

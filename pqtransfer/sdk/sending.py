@@ -71,7 +71,6 @@ class Upload:
     source: StoredObject
     container: Folder
     journal: LocalCheckpointStore
-    hash_plaintext: bool
 
 
 def name_upload_journal(
@@ -112,8 +111,10 @@ def drop_ended_upload(journal: LocalCheckpointStore, open_container: Callable[[s
         journal.clear(head.transfer_id)
 
 
-def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress | None) -> TransferRecord:
-    """Encrypt and upload, recording every step in the ledger.
+def run_upload(
+    upload: Upload, *, ledger: TransferLedger, prompt_ledger: TransferLedger, watch: WatchProgress | None
+) -> TransferRecord:
+    """Encrypt and upload, recording every step in the ledger; `prompt_ledger` is the same by calls that fail soon.
 
     Raises:
         ClaimedElsewhereError: the same upload runs in another process.
@@ -130,7 +131,7 @@ def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress |
     )
     stop = StopSignal()
     heartbeat = Heartbeat(
-        lease, ledger=ledger, stop=stop, lease_seconds=LEASE_SECONDS, now=_now, monotonic=time.monotonic
+        lease, ledger=prompt_ledger, stop=stop, lease_seconds=LEASE_SECONDS, now=_now, monotonic=time.monotonic
     )
 
     def show(meter: ProgressMeter) -> None:
@@ -159,7 +160,7 @@ def run_upload(upload: Upload, *, ledger: TransferLedger, watch: WatchProgress |
                     metadata=request.metadata,
                     expected_size_bytes=request.expected_size_bytes,
                     expected_sha256=request.expected_sha256,
-                    hash_plaintext=upload.hash_plaintext,
+                    hash_plaintext=request.hash_plaintext,
                 ),
                 source_folder=upload.source_folder,
                 source=upload.source,
@@ -190,7 +191,7 @@ def _give_back(lease: Lease, ledger: TransferLedger, error: BaseException) -> No
     """Release the lease so that the next run need not wait; if that fails, the lease expires by itself."""
     failure = explain_failure(error) if isinstance(error, PqtransferError) else None
     try:
-        ledger.release(lease, at=_now(), error=failure)
+        ledger.release(lease, at=_now(), error=failure, led_nowhere=False)
     except (UnavailableError, LeaseLostError):
         return
 

@@ -12,7 +12,7 @@ from pqtransfer.crypto.manifest import MANIFEST_LIMIT_BYTES, Manifest, SignedMan
 from pqtransfer.crypto.payload import open_payload_cipher
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.crypto.suites import require_minimum_suite
-from pqtransfer.errors import InputError, IntegrityError
+from pqtransfer.errors import InputError, IntegrityError, UnavailableError
 from pqtransfer.transfers.folder import (
     ENVELOPE_NAME,
     MANIFEST_NAME,
@@ -21,7 +21,7 @@ from pqtransfer.transfers.folder import (
     ObjectMissingError,
     StoredObject,
 )
-from pqtransfer.transfers.ledger import TransferResult
+from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferResult, TransferState
 
 FindSigningKey: TypeAlias = Callable[[str, str], PublicKey]
 """Gives the signing key that a participant (first argument) is known to have under a key id (second)."""
@@ -34,6 +34,23 @@ class NotAContainerError(InputError):
         super().__init__(f"{location} is not a container of pqtransfer: {missing} is missing")
 
 
+class NotReadyError(UnavailableError):
+    """The transfer has not come to an end yet."""
+
+    def __init__(self, record: TransferRecord) -> None:
+        done, total = record.progress.bytes_done, record.progress.bytes_total
+        share = f", {100 * done // total} % done" if total else ""
+        super().__init__(f"transfer {record.transfer_id} is {record.state}{share}; wait for it with --wait")
+
+
+class TransferEndedError(InputError):
+    """The transfer failed or was cancelled: there is nothing to receive."""
+
+    def __init__(self, record: TransferRecord) -> None:
+        reason = f": {record.failure.message}" if record.failure else ""
+        super().__init__(f"transfer {record.transfer_id} is {record.state}{reason}")
+
+
 class DamagedPayloadError(IntegrityError):
     """The payload object is not the one that the manifest names."""
 
@@ -44,6 +61,16 @@ class WrongTransferError(IntegrityError):
     def __init__(self, location: str, *, expected: str, found: str) -> None:
         super().__init__(
             f"{location} holds the container of transfer {found}, not of {expected}; "
+            "do not use it, and ask who can write to the bucket"
+        )
+
+
+class WrongSenderError(IntegrityError):
+    """The container is of somebody else than the sender that it should be of."""
+
+    def __init__(self, location: str, *, expected: str, found: str) -> None:
+        super().__init__(
+            f"{location} holds a model of {found}, not of {expected}; "
             "do not use it, and ask who can write to the bucket"
         )
 
@@ -71,22 +98,33 @@ def read_manifest(container: Folder) -> SignedManifest:
 
 
 def read_trusted_manifest(
-    container: Folder, *, transfer_id: str, find_signing_key: FindSigningKey, minimum_suite_id: str
+    container: Folder,
+    record: TransferRecord,
+    *,
+    find_signing_key: FindSigningKey,
+    minimum_suite_id: str,
+    sender: str | None = None,
 ) -> SignedManifest:
-    """Read `manifest.json` and check that a known key of its sender signed it, in a suite that is strong enough.
+    """Read `manifest.json` of a transfer that is COMPLETED, and check that a known key of its sender signed it.
 
-    It must be of the transfer that is asked for: a whole container, validly signed, put in the place of another one is
-    found here.
+    It must be of the transfer that `record` tells of, and of its sender: a whole container, validly signed, put in the
+    place of another one is found here. A reader that knows the sender by itself (`sender`) need not trust the ledger.
 
     Raises:
-        WrongTransferError: it is of another transfer.
+        NotReadyError, TransferEndedError: the transfer is not COMPLETED.
+        WrongTransferError, WrongSenderError: it is of another transfer or of another sender.
         NotAContainerError, MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
         WeakSuiteError: its suite is under the minimum.
         PqtransferError: what `find_signing_key` raises for a signer or key that is not known.
     """
+    if record.state is not TransferState.COMPLETED:
+        raise (TransferEndedError if record.state in FINAL_STATES else NotReadyError)(record)
     manifest = read_manifest(container)
-    if manifest.body.transfer_id != transfer_id:
-        raise WrongTransferError(container.locate(""), expected=transfer_id, found=manifest.body.transfer_id)
+    if manifest.body.transfer_id != record.transfer_id:
+        raise WrongTransferError(container.locate(""), expected=record.transfer_id, found=manifest.body.transfer_id)
+    for expected in (record.request.sender, sender):
+        if expected not in (None, manifest.body.sender):
+            raise WrongSenderError(container.locate(""), expected=str(expected), found=manifest.body.sender)
     require_minimum_suite(manifest.body.suite, minimum_suite_id=minimum_suite_id)
     manifest.require_signer(find_signing_key(manifest.body.sender, manifest.signing_key.key_id))
     return manifest

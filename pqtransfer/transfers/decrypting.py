@@ -89,9 +89,10 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
         [index for index in range(geometry.part_count) if index not in parts],
         process,
         parts_in_flight=context.parts_in_flight(geometry.part_size_bytes),
-        buffer_size_bytes=min(geometry.part_size_bytes, geometry.plaintext_length_bytes),
+        buffer_size_bytes=geometry.part_plaintext(0).length,  # exactly a part: it goes out without a copy
         stop=context.stop,
     )
+    context.confirm()
     return complete_upload(
         destination, order.destination_name, checkpoint.upload_id, parts, floe_header=manifest.floe_header
     )

@@ -7,7 +7,13 @@ repeated after a crash at any point: parts that are there are not sent again, do
 import hmac
 from dataclasses import dataclass, field
 
-from pqtransfer.crypto.envelope import ENVELOPE_LIMIT_BYTES, Envelope, generate_data_key, seal_envelope
+from pqtransfer.crypto.envelope import (
+    ENVELOPE_LIMIT_BYTES,
+    Envelope,
+    generate_data_key,
+    require_fitting_keys,
+    seal_envelope,
+)
 from pqtransfer.crypto.floe import FloeCipher
 from pqtransfer.crypto.geometry import PayloadGeometry, plan_payload
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
@@ -85,11 +91,13 @@ def encrypt_model(
     Raises:
         SourceSizeError, SourceDigestError, SourceChangedError: the source is not what it should be.
         InvalidMetadataError: the metadata does not fit a manifest.
+        InvalidKeyError: a recipient's key, or the signing key, does not fit the suite.
         ModelTooLargeError: the source is larger than one transfer carries.
         ObjectExistsError: another container stands in the place.
         PqtransferError: what the stop signal carries, or what a store reported.
     """
     require_metadata(order.metadata)
+    require_fitting_keys(order.recipients, suite_id=order.suite_id, signing_key=order.signing_key)
     uri = source_folder.locate(source.name)
     if order.expected_size_bytes not in (None, source.size_bytes):
         raise SourceSizeError(uri, expected_bytes=order.expected_size_bytes or 0, found_bytes=source.size_bytes)
@@ -176,6 +184,7 @@ class _PayloadUpload:
         plaintext_sha256 = self._send_parts(parts)
         if self._resumed.completed is not None:
             return self._resumed.completed, parts, plaintext_sha256
+        self._context.confirm()
         stored = complete_upload(
             self.container, PAYLOAD_NAME, self._checkpoint.upload_id, parts, floe_header=self.cipher.header
         )

@@ -47,13 +47,17 @@ class DocumentChangedError(InputError):
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object as it stands. `etag` and `version_id` tell this state of it from every other; `tag` is its writer's."""
+    """An object as it stands. `etag` and `version_id` tell this state of it from every other; `tag` is its writer's.
+
+    `composite_sha256` is the SHA-256 over the SHA-256 of its parts, where the store keeps it.
+    """
 
     name: str
     size_bytes: int
     etag: str
     version_id: str | None = None
     tag: str | None = None
+    composite_sha256: bytes | None = None
 
 
 @dataclass(frozen=True)

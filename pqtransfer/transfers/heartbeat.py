@@ -1,7 +1,8 @@
 """The heartbeat of a running transfer: renews the lease, with progress, once a second in a thread of its own.
 
 It stops the job when the lease is lost, or could not be renewed until it expired. A stopped job raises the reason; all
-that is done is in the checkpoint.
+that is done is in the checkpoint. The ledger it is given must answer, or fail, well within the lease
+(`pqtransfer.aws.clients.prompt_client_config`): a beat that hangs notices nothing.
 """
 
 import logging
@@ -56,12 +57,12 @@ class Heartbeat:
         self._lease = lease
         self._ledger = ledger
         self._stop = stop
-        self._lease_time = timedelta(seconds=lease_seconds)
+        self._lease_seconds = lease_seconds
         self._now = now
         self._monotonic = monotonic
         self._on_beat = on_beat
         self._meter: ProgressMeter | None = None
-        self._expires_at = now() + self._lease_time
+        self._expires_at = monotonic() + lease_seconds
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -83,17 +84,29 @@ class Heartbeat:
         """Progress as it is now."""
         return Progress() if self._meter is None else self._meter.read(at=self._monotonic())
 
+    @property
+    def has_moved(self) -> bool:
+        """Whether this attempt has brought the transfer forward."""
+        return self._meter is not None and self._meter.has_moved
+
     def beat(self) -> None:
         """One beat. A failure to reach the ledger is borne until the lease expires; any other ends the job."""
         progress = self.read_progress()
+        self._bear(lambda: self._renew(progress))
+        self._bear(lambda: self._on_beat(progress))
+
+    def _renew(self, progress: Progress) -> None:
+        at, began_at = self._now(), self._monotonic()
+        expires_at = at + timedelta(seconds=self._lease_seconds)
+        self._ledger.renew(self._lease, at=at, lease_expires_at=expires_at, progress=progress)
+        self._expires_at = began_at + self._lease_seconds
+
+    def _bear(self, step: Callable[[], None]) -> None:
         try:
-            expires_at = self._now() + self._lease_time
-            self._ledger.renew(self._lease, at=self._now(), lease_expires_at=expires_at, progress=progress)
-            self._expires_at = expires_at
-            self._on_beat(progress)
+            step()
         except UnavailableError as error:
             logger.warning("a heartbeat failed: %s", error)
-            if self._now() >= self._expires_at:
+            if self._monotonic() >= self._expires_at:
                 self._stop.stop(LeaseExpiredError(error))
         except PqtransferError as error:
             self._stop.stop(error)

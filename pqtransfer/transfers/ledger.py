@@ -5,7 +5,11 @@
         |-----------|-----> CANCELLED
 
 A worker claims a transfer with a lease: an owner, an attempt number, and an expiry. Every later write of that worker
-names both, so a worker that was overtaken finds out at its next write and stops.
+names both, so a worker that was overtaken finds out at its next write and stops. Every write can be repeated, as its
+answer may be lost: a step that this very lease has taken already is a success.
+
+Attempts that led nowhere are counted as `tries`: a claim counts one more, and giving the transfer back takes it off
+again where the attempt was not to blame or brought the transfer forward. So what kills its worker is counted too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -128,6 +132,7 @@ class TransferRecord(BaseModel):
     submitted_at: AwareDatetime
     changed_at: AwareDatetime
     attempt: int = 0
+    tries: int = 0
     owner: str | None = None
     lease_expires_at: AwareDatetime | None = None
     progress: Progress = Progress()
@@ -146,13 +151,17 @@ class TransferRecord(BaseModel):
 
 
 class Lease(BaseModel):
-    """A worker's right to a transfer until it expires or is lost. `attempt` counts claims and fences off older ones."""
+    """A worker's right to a transfer until it expires or is lost. `attempt` counts claims and fences off older ones.
+
+    `tries` are the attempts that led nowhere so far, this one included until it proves otherwise.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     transfer_id: str
     owner: str
     attempt: int
+    tries: int
 
 
 class TransferLedger(Protocol):
@@ -189,8 +198,10 @@ class TransferLedger(Protocol):
             LeaseLostError: another worker holds it, or the transfer ended.
         """
 
-    def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None, led_nowhere: bool) -> None:
         """Give the transfer back, still RUNNING but claimable at once, with the reason of this attempt's end if any.
+
+        `led_nowhere`: the attempt counts among the tries that a transfer has.
 
         Raises:
             LeaseLostError: it is not this worker's any more.

@@ -1,9 +1,9 @@
-"""What a site asks for: one `TransferRequest`, the message on the queue. Versioned JSON; idempotent by transfer id.
+"""What a site asks for: one `TransferRequest`. Versioned JSON; idempotent by transfer id; signed for the queue.
 
 | kind    | source                          | destination          | recipients                             |
 |---------|---------------------------------|----------------------|----------------------------------------|
 | encrypt | the model, an S3 object         | -                    | who may read it                        |
-| decrypt | a container `s3://.../ID/`      | the S3 object to make | the one managed recipient that reads   |
+| decrypt | a container `s3://.../ID/`      | the S3 object to make | the sender itself: it reads            |
 | rewrap  | a container                     | -                    | who may read it from now on            |
 | verify  | a container                     | -                    | -                                      |
 | upload  | - (on the sender's machine)     | -                    | who may read it; never taken by a worker |
@@ -110,6 +110,7 @@ class TransferRequest(BaseModel):
     suite: str = Field(default=DEFAULT_SUITE_ID, max_length=32)
     expected_size_bytes: int | None = Field(default=None, ge=0, le=MAXIMUM_PLAINTEXT_LENGTH_BYTES)
     expected_sha256: Annotated[Base64Bytes, Field(min_length=32, max_length=32)] | None = None
+    hash_plaintext: bool = False
     priority: int = Field(default=5, ge=0, le=9)
     deadline: AwareDatetime | None = None
     correlation_id: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")
@@ -123,8 +124,8 @@ class TransferRequest(BaseModel):
             raise ValueError("every kind but upload needs a source; upload has none")
         if self.kind in (TransferKind.ENCRYPT, TransferKind.REWRAP, TransferKind.UPLOAD) and not self.recipients:
             raise ValueError(f"{self.kind} needs at least one recipient")
-        if self.kind is TransferKind.DECRYPT and (self.destination is None or len(self.recipients) != 1):
-            raise ValueError("decrypt needs a destination and exactly one recipient")
+        if self.kind is TransferKind.DECRYPT and (self.destination is None or self.recipients != (self.sender,)):
+            raise ValueError("decrypt needs a destination, and its one recipient is its sender: who asks, reads")
         if self.kind is not TransferKind.DECRYPT and self.destination is not None:
             raise ValueError(f"{self.kind} takes no destination: containers stand in the data bucket")
         if self.kind is not TransferKind.ENCRYPT and self.source is not None and not self.source.endswith("/"):
@@ -153,9 +154,7 @@ class TransferRequest(BaseModel):
         try:
             return cls.model_validate(fields)
         except ValidationError as error:
-            raise InvalidRequestError(
-                f"this is not a transfer that can be asked for: {_name_problems(error)}"
-            ) from None
+            raise InvalidRequestError(f"this is not a transfer that can be asked for: {name_problems(error)}") from None
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -169,7 +168,7 @@ class TransferRequest(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            raise MalformedRequestError(f"the message is not a {REQUEST_FORMAT}: {_name_problems(error)}") from None
+            raise MalformedRequestError(f"the message is not a {REQUEST_FORMAT}: {name_problems(error)}") from None
 
 
 def has_passed(deadline: datetime | None, *, now: datetime) -> bool:
@@ -177,7 +176,8 @@ def has_passed(deadline: datetime | None, *, now: datetime) -> bool:
     return deadline is not None and now > deadline
 
 
-def _name_problems(error: ValidationError) -> str:
+def name_problems(error: ValidationError) -> str:
+    """The first problems of a document in one line; the values themselves are not shown."""
     problems = error.errors(include_input=False, include_url=False, include_context=False)[:5]
     return "; ".join(f"{'.'.join(map(str, problem['loc'])) or 'message'}: {problem['msg']}" for problem in problems)[
         :1000

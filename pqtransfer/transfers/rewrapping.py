@@ -1,38 +1,58 @@
 """Rewrap: give a container a new envelope. No payload byte moves; the manifest stays as it is.
 
-Rewrap is not revocation: whoever could open the old envelope may have kept the data key.
+Rewrap is not revocation: whoever could open the old envelope may have kept the data key. It can be repeated: an
+envelope that is already by this signer for these recipients is left as it is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from pqtransfer.crypto.envelope import Envelope, seal_envelope
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import Manifest
-from pqtransfer.transfers.container import open_data_key, read_envelope
-from pqtransfer.transfers.folder import ENVELOPE_NAME, Folder
+from pqtransfer.transfers.container import StoredEnvelope, open_data_key
+from pqtransfer.transfers.folder import ENVELOPE_NAME, DocumentChangedError, Folder
+
+MAXIMUM_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class RewrapOrder:
-    """Who opens (`keys`), who reads from now on (`recipients`), and who signs."""
+    """Who opens (`find_opening_keys` by key id), who reads from now on (`recipients`), and who signs."""
 
-    keys: Sequence[PrivateKey]
+    find_opening_keys: Callable[[Iterable[str]], Sequence[PrivateKey]]
     recipients: tuple[PublicKey, ...]
     signer: str
     signing_key: PrivateKey
 
 
-def rewrap_envelope(order: RewrapOrder, manifest: Manifest, *, container: Folder) -> Envelope:
+def rewrap_envelope(
+    order: RewrapOrder, manifest: Manifest, *, container: Folder, read_current: Callable[[], StoredEnvelope]
+) -> Envelope:
     """Open the envelope, wrap the data key to the new recipients, and replace it if nobody else did meanwhile.
+
+    `read_current` reads the envelope as it stands, and checks who signed it. When somebody else replaced it, all of it
+    is done anew, a few times.
 
     Raises:
         NotARecipientError, DamagedEnvelopeError, WrongDataKeyError: the old envelope cannot be opened.
         InvalidKeyError: a new recipient's key does not fit.
-        DocumentChangedError: somebody else replaced the envelope first.
+        DocumentChangedError: others kept replacing the envelope.
     """
-    stored = read_envelope(container)
-    data_key = open_data_key(manifest, stored.envelope, order.keys)
+    for _ in range(MAXIMUM_ROUNDS - 1):
+        try:
+            return _rewrap_once(order, manifest, container, read_current())
+        except DocumentChangedError:
+            continue
+    return _rewrap_once(order, manifest, container, read_current())
+
+
+def _rewrap_once(order: RewrapOrder, manifest: Manifest, container: Folder, stored: StoredEnvelope) -> Envelope:
+    current = stored.envelope
+    wanted = {key.key_id for key in order.recipients}
+    if set(current.recipient_key_ids) == wanted and current.signing_key == order.signing_key.public_key:
+        return current
+    data_key = open_data_key(manifest, current, order.find_opening_keys(current.recipient_key_ids))
     envelope = seal_envelope(
         data_key,
         suite_id=manifest.suite,
@@ -41,7 +61,7 @@ def rewrap_envelope(order: RewrapOrder, manifest: Manifest, *, container: Folder
         recipients=order.recipients,
         signer=order.signer,
         signing_key=order.signing_key,
-        epoch=stored.envelope.body.epoch + 1,
+        epoch=current.body.epoch + 1,
     )
     container.replace_document(ENVELOPE_NAME, envelope.to_json(), etag=stored.etag)
     return envelope

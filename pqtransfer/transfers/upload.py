@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.errors import UnavailableError
 from pqtransfer.transfers.checkpoint import Checkpoint, CheckpointStore, reconcile_parts
 from pqtransfer.transfers.folder import Folder, ObjectExistsError, ObjectMissingError, StoredObject, StoredPart
@@ -36,17 +37,36 @@ def complete_upload(
 ) -> StoredObject:
     """Complete an upload, also when the answer to an earlier completion was lost.
 
+    The parts that are given must be those of the object: a worker that was overtaken can have completed the same upload
+    with other encryptions of the same parts.
+
     Raises:
-        ObjectExistsError: something else stands under the name.
+        ObjectExistsError: something else, or the same of other parts, stands under the name.
         PartsChangedError: the store holds other parts than these.
     """
     try:
         return folder.complete_upload(name, upload_id, parts)
     except ObjectExistsError:
         stored = folder.find(name)
-        if stored.tag != make_tag(floe_header):
+        if stored.tag != make_tag(floe_header) or not _is_made_of(stored, folder, parts):
             raise
         return stored
+
+
+def _is_made_of(stored: StoredObject, folder: Folder, parts: Mapping[int, StoredPart]) -> bool:
+    """Whether the object is made of these parts: by its composite digest, or by reading it where the store has none."""
+    digests = [parts[index].sha256 for index in sorted(parts)]
+    if None in digests:  # decrypted, where equal tags mean equal content
+        return True
+    if stored.composite_sha256 is not None:
+        return stored.composite_sha256 == hashlib.sha256(b"".join(filter(None, digests))).digest()
+    source, start = folder.open(stored), 0
+    for index, digest in zip(sorted(parts), digests, strict=True):
+        end = start + parts[index].size_bytes
+        if end > stored.size_bytes or hashlib.sha256(source.read(ByteRange(start, end))).digest() != digest:
+            return False
+        start = end
+    return start == stored.size_bytes
 
 
 def make_tag(floe_header: bytes) -> str:
@@ -68,4 +88,5 @@ def resume_upload(
         stored = folder.find(name)
     except ObjectMissingError:
         return None
-    return ResumedUpload(recorded, stored) if stored.tag == make_tag(checkpoint.floe_header) else None
+    is_ours = stored.tag == make_tag(checkpoint.floe_header) and _is_made_of(stored, folder, recorded)
+    return ResumedUpload(recorded, stored) if is_ours else None

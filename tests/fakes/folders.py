@@ -144,9 +144,16 @@ class InMemoryFolder:
             raise PartsChangedError(self.locate(name))
         if name in self.objects:
             raise ObjectExistsError(self.locate(name))
-        data = b"".join(upload.parts[index][1] for index in sorted(upload.parts))
+        made = [upload.parts[index] for index in sorted(upload.parts)]
+        digests = [part.sha256 for part, _ in made]
+        composite = hashlib.sha256(b"".join(filter(None, digests))).digest()
         del self.uploads[upload_id]
-        return self._store(name, data, tag=upload.tag)
+        return self._store(
+            name,
+            b"".join(data for _, data in made),
+            tag=upload.tag,
+            composite_sha256=composite if self._gives_digests and None not in digests else None,
+        )
 
     def abort_upload(self, name: str, upload_id: str) -> None:
         self.uploads.pop(upload_id, None)
@@ -155,8 +162,9 @@ class InMemoryFolder:
         for upload_id in [key for key, upload in self.uploads.items() if upload.name == name]:
             del self.uploads[upload_id]
 
-    def _store(self, name: str, data: bytes, *, tag: str | None) -> StoredObject:
-        stored = StoredObject(name, len(data), etag=f"state-{next(self._numbers)}", tag=tag)
+    def _store(self, name: str, data: bytes, *, tag: str | None, composite_sha256: bytes | None = None) -> StoredObject:
+        etag = f"state-{next(self._numbers)}"
+        stored = StoredObject(name, len(data), etag=etag, tag=tag, composite_sha256=composite_sha256)
         self.objects[name] = (stored, bytes(data))
         return stored
 

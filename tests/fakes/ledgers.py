@@ -59,31 +59,41 @@ class InMemoryLedger:
         record = self.get(transfer_id)
         if record.state in FINAL_STATES:
             raise IllegalStepError(transfer_id, record.state, TransferState.RUNNING)
+        if record.owner == owner and record.lease_expires_at == lease_expires_at:  # the answer was lost
+            return Lease(transfer_id=transfer_id, owner=owner, attempt=record.attempt, tries=record.tries)
         if record.lease_expires_at is not None and record.lease_expires_at >= at:
             raise ClaimedElsewhereError(transfer_id, record.owner or "")
-        attempt = record.attempt + 1
+        attempt, tries = record.attempt + 1, record.tries + 1
         self._change(
             record,
             "claim",
             state=TransferState.RUNNING,
             owner=owner,
             attempt=attempt,
+            tries=tries,
             lease_expires_at=lease_expires_at,
             changed_at=at,
         )
-        return Lease(transfer_id=transfer_id, owner=owner, attempt=attempt)
+        return Lease(transfer_id=transfer_id, owner=owner, attempt=attempt, tries=tries)
 
     def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
-        record = self._held(lease)
+        record = self._held(lease, wanted=TransferState.RUNNING)
         self._change(record, "renew", lease_expires_at=lease_expires_at, progress=progress, progress_at=at)
 
-    def release(self, lease: Lease, *, at: datetime, error: Failure | None) -> None:
-        record = self._held(lease)
-        last_error = error or record.last_error
-        self._change(record, "release", lease_expires_at=at - timedelta(milliseconds=1), last_error=last_error)
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None, led_nowhere: bool) -> None:
+        record = self._held(lease, wanted=TransferState.RUNNING)
+        self._change(
+            record,
+            "release",
+            lease_expires_at=at - timedelta(milliseconds=1),
+            last_error=error or record.last_error,
+            tries=lease.tries if led_nowhere else lease.tries - 1,
+        )
 
     def complete(self, lease: Lease, *, at: datetime, result: TransferResult, progress: Progress) -> None:
-        record = self._held(lease)
+        record = self._held(lease, wanted=TransferState.COMPLETED)
+        if record.state is TransferState.COMPLETED:
+            return
         self._change(
             record,
             "complete",
@@ -96,7 +106,9 @@ class InMemoryLedger:
         )
 
     def fail(self, lease: Lease, *, at: datetime, failure: Failure) -> None:
-        record = self._held(lease)
+        record = self._held(lease, wanted=TransferState.FAILED)
+        if record.state is TransferState.FAILED:
+            return
         self._change(record, "fail", state=TransferState.FAILED, changed_at=at, failure=failure, lease_expires_at=None)
 
     def cancel(self, transfer_id: str, *, at: datetime) -> TransferRecord:
@@ -107,9 +119,10 @@ class InMemoryLedger:
         self._change(record, "cancel", state=TransferState.CANCELLED, changed_at=at, lease_expires_at=None)
         return self.records[transfer_id]
 
-    def _held(self, lease: Lease) -> TransferRecord:
+    def _held(self, lease: Lease, *, wanted: TransferState) -> TransferRecord:
         record = self.get(lease.transfer_id)
-        if (record.state, record.owner, record.attempt) != (TransferState.RUNNING, lease.owner, lease.attempt):
+        is_ours = (record.owner, record.attempt) == (lease.owner, lease.attempt)
+        if not is_ours or record.state not in (TransferState.RUNNING, wanted):
             raise LeaseLostError(lease.transfer_id, record.state)
         return record
 

@@ -1,4 +1,4 @@
-"""The transfer queue in memory: visibility, receive counts, receipts that go stale, a dead-letter queue."""
+"""The transfer queue in memory: visibility, receipts that go stale, a dead-letter queue."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -14,7 +14,6 @@ class _Waiting:
     body: str
     message_id: str
     visible_at: float = 0.0
-    receive_count: int = 0
     receipt: str = ""
 
 
@@ -38,9 +37,8 @@ class InMemoryQueue:
         for waiting in self.messages:
             if waiting.visible_at <= self.monotonic():
                 waiting.visible_at = self.monotonic() + visibility_seconds
-                waiting.receive_count += 1
                 waiting.receipt = f"receipt-{next(self._numbers)}"
-                yield QueueMessage(waiting.message_id, waiting.receipt, waiting.body, waiting.receive_count)
+                yield QueueMessage(waiting.message_id, waiting.receipt, waiting.body)
                 return
 
     def keep_invisible(self, message: QueueMessage, *, visibility_seconds: int) -> None:

@@ -16,12 +16,14 @@ from uuid6 import uuid7
 
 from pqtransfer.aws.checkpoints import DynamoCheckpointStore
 from pqtransfer.crypto.manifest import SignedManifest
+from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.sdk import load_private_identity
 from pqtransfer.sdk.client import Client
 from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.transfers.folder import StoredPart
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
 from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.signed_request import sign_request
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.sessions import CloudSession
 
@@ -153,19 +155,34 @@ class Stage:
 
     def submit(self, model: Model | str, **fields: Any) -> str:
         """Submit such a request as a submitter; return its id."""
-        return self.client("submitter").submit(self.request(model, **fields)).transfer_id
+        return self.submit_request(self.request(model, **fields)).transfer_id
+
+    def submit_request(self, request: TransferRequest) -> TransferRecord:
+        """Submit a request as a submitter, signed by its sender."""
+        return self.client("submitter").submit(request, signer=self.holder(request.sender, role="submitter"))
+
+    def sign(self, request: TransferRequest, *, by: str | None = None) -> str:
+        """The message for the queue, signed by the request's sender, or by somebody else."""
+        return sign_request(request, self.holder(by or request.sender, role="submitter").signing_key())
+
+    def send_message(self, body: str) -> None:
+        """Put a message on the queue as a submitter, without recording anything first."""
+        queue = self.cloud.session("submitter").client("sqs")
+        queue.send_message(QueueUrl=self.deployment.queue_url, MessageBody=body)
+
+    def holder(self, participant: str, *, role: str) -> KeyHolder:
+        """Whoever can use a participant's keys, under a role."""
+        client = self.client(role)
+        if participant in (SENDER, MANAGED):
+            return client.managed_holder(participant)
+        return client.local_holder(load_private_identity(self.key_folder(participant)))
 
     def receive_sha256(self, transfer_id: str, *, reader: str = EXTERNAL) -> str:
         """Receive as a recipient; the SHA-256 of what came."""
         client = self.client("recipient")
-        holder = (
-            client.managed_holder(reader)
-            if reader in (SENDER, MANAGED)
-            else client.local_holder(load_private_identity(self.key_folder(reader)))
-        )
         out = self.folder / f"{transfer_id}.{reader}"
         try:
-            client.receive(transfer_id, reader=holder, out=out)
+            client.receive(transfer_id, reader=self.holder(reader, role="recipient"), out=out)
             with out.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         finally:
@@ -237,8 +254,8 @@ class Stage:
         """Wait until no message is left, in nobody's hands either."""
         wait_for("an empty queue", lambda: self.queue_length() == (0, 0) or None)
 
-    def wait_for_dead_letter(self, body: str) -> dict[str, str]:
-        """Wait for the message in the dead-letter queue; its attributes. It is removed."""
+    def wait_for_dead_letter(self, matches: Callable[[str], bool]) -> dict[str, str]:
+        """Wait for a message with such a body in the dead-letter queue; its attributes. It is removed."""
 
         def look() -> dict[str, str] | None:
             url = self.deployment.dead_letter_queue_url
@@ -246,7 +263,7 @@ class Stage:
                 QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], VisibilityTimeout=1
             )
             for message in answer.get("Messages", []):
-                if message["Body"] == body:
+                if matches(message["Body"]):
                     self.owner_sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
                     attributes = message.get("MessageAttributes", {})
                     return {name: attribute["StringValue"] for name, attribute in attributes.items()}

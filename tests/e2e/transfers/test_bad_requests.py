@@ -13,6 +13,7 @@ from tests.e2e.transfers.stage import (
     EXTERNAL,
     MANAGED,
     PART_BYTES,
+    SENDER,
     SOURCE_BUCKET,
     STRANGER,
     Model,
@@ -57,18 +58,18 @@ def _ask(**fields: Any) -> Callable[[Model], dict[str, Any]]:
         (_ask(expected_size_bytes=20), "SourceSize", "has 21 bytes, larger than the 20"),
         (_ask(expected_sha256=to_base64("00" * 32)), "SourceDigest", "not the one that was announced"),
         (_ask(recipients=("nobody-knows",)), "ParticipantUnknown", "nobody-knows"),
-        (_ask(sender="nobody-knows"), "ParticipantUnknown", "nobody-knows"),
         (_ask(sender=EXTERNAL), "KeyNotStored", EXTERNAL),
         (_ask(suite="PQT-9"), "UnknownSuite", "PQT-9"),
         (_ask(deadline="2026-01-01T00:00:00Z"), "DeadlinePassed", "submit it again"),
         (_ask(**VERIFY, model="s3://{data}/transfers/none/"), "ContainerElsewhere", "transfers/ID/"),
         (_ask(**VERIFY, model=f"s3://{SOURCE_BUCKET}/models/"), "ContainerElsewhere", SOURCE_BUCKET),
-        (_ask(**VERIFY, model=NO_CONTAINER), "NotAContainer", "manifest.json is missing"),
+        (_ask(**VERIFY, model=NO_CONTAINER), "TransferNotFound", "there is no transfer"),
+        (_ask(model="s3://{data}/transfers/some/payload"), "NotAModel", "part of a container"),
     ],
     ids=[
         "source missing", "version missing", "bucket denied", "smaller", "larger", "other digest", "unknown recipient",
-        "unknown sender", "sender keeps its keys", "unknown suite", "deadline over", "not an id", "another bucket",
-        "no container",
+        "sender keeps its keys", "unknown suite", "deadline over", "not an id", "another bucket",
+        "no container", "no model",
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_done_fails_with_its_reason(
@@ -103,24 +104,22 @@ def test_a_request_that_cannot_be_done_fails_with_its_reason(
         ("known, of another version", "MalformedRequest"),
         ("known, with a field more", "MalformedRequest"),
         ("known, and recorded as something else", "TransferConflict"),
+        ("known, and not signed", "MalformedRequest"),
+        ("known, and signed by another managed participant", "KeyNotFound"),
+        ("known, and signed by a participant that keeps its keys", "KeyNotFound"),
+        ("known, and changed after it was signed", "UntrustedRequest"),
+        ("known, and of a sender that is not", "ParticipantUnknown"),
     ],
-    ids=["not JSON", "empty", "cut off", "nested", "another version", "a field more", "conflict"],
 )
+@pytest.mark.requirement("D5.4")
 def test_a_message_that_is_no_request_ends_among_the_dead(
     stage: Stage, worker: WorkerProcess, small: Model, body: str, code: str
 ) -> None:
     """With the reason as attributes, word for word as it came; the worker takes the next one."""
-    known = json.loads(stage.request(small).to_json())
-    if body.startswith("known, of"):
-        body = json.dumps({**known, "format": "pqtransfer-request/2"})
-    elif body.startswith("known, with"):
-        body = json.dumps({**known, "shell": "rm -rf /"})
-    elif body.startswith("known, and"):
-        done = stage.submit(small)
-        stage.wait_for_completion(done)
-        body = json.dumps({**known, "transfer_id": done, "recipients": [STRANGER]})
-    stage.owner_sqs.send_message(QueueUrl=stage.deployment.queue_url, MessageBody=body)
-    letter = stage.wait_for_dead_letter(body)
+    if body.startswith("known, "):
+        body = _spoil(stage, small, body.removeprefix("known, "))
+    stage.send_message(body)
+    letter = stage.wait_for_dead_letter(lambda dead: dead == body)
     assert letter["reason_code"] == code
     assert letter["reason"]
     assert letter["message_id"]
@@ -128,11 +127,35 @@ def test_a_message_that_is_no_request_ends_among_the_dead(
     assert stage.wait_for_completion(stage.submit(small)).owner == worker.name
 
 
+def _spoil(stage: Stage, small: Model, how: str) -> str:
+    """A message that was a good one but for this."""
+    request = stage.request(small)
+    good = stage.sign(request)
+    if how == "of another version":
+        return json.dumps({**json.loads(good), "format": "pqtransfer-signed-request/2"})
+    if how == "with a field more":
+        return json.dumps({**json.loads(good), "shell": "rm -rf /"})
+    if how == "and recorded as something else":
+        done = stage.submit(small)
+        stage.wait_for_completion(done)
+        return stage.sign(request.model_copy(update={"transfer_id": done, "recipients": (STRANGER,)}))
+    if how == "and not signed":
+        return request.to_json()
+    if how == "and signed by another managed participant":
+        return stage.sign(request, by=MANAGED)
+    if how == "and signed by a participant that keeps its keys":
+        return stage.sign(request, by=EXTERNAL)
+    if how == "and changed after it was signed":
+        changed = request.model_copy(update={"recipients": (STRANGER,)}).to_json()
+        return json.dumps({**json.loads(good), "request": changed})
+    assert how == "and of a sender that is not"
+    return stage.sign(request.model_copy(update={"sender": "nobody-knows"}), by=SENDER)
+
+
 def test_a_raw_message_is_as_good_as_the_command(stage: Stage, worker: WorkerProcess, small: Model) -> None:
     """A site may put the message on the queue itself, without recording anything first."""
     request = stage.request(small)
-    sender = stage.cloud.session("submitter").client("sqs")
-    sender.send_message(QueueUrl=stage.deployment.queue_url, MessageBody=request.to_json())
+    stage.send_message(stage.sign(request))
     wait_for("the record", lambda: _find(stage, request.transfer_id))
     assert stage.wait_for_completion(request.transfer_id).request == request
     assert stage.receive_sha256(request.transfer_id) == small.sha256

@@ -103,7 +103,7 @@ def test_only_who_can_open_it_can_rewrap_it(stage: Stage, worker: WorkerProcess,
 def test_a_worker_decrypts_for_a_managed_recipient(stage: Stage, container: str, small: Model) -> None:
     """The model stands in the site's bucket, whole, under the name that was asked for."""
     destination = f"s3://{DESTINATION_BUCKET}/received/model"
-    asked = {"kind": "decrypt", "recipients": (MANAGED,), "destination": destination}
+    asked = {"kind": "decrypt", "sender": MANAGED, "recipients": (MANAGED,), "destination": destination}
     record = stage.wait_for_completion(stage.submit(container, **asked))
     assert record.result is not None
     assert record.result.location == destination
@@ -123,15 +123,23 @@ def test_a_worker_decrypts_for_a_managed_recipient(stage: Stage, container: str,
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"recipients": (EXTERNAL,)}, "NotARecipient"),
-        ({"recipients": (MANAGED,), "destination": f"s3://{SOURCE_BUCKET}/stolen"}, "CloudAccessDenied"),
+        ({"sender": EXTERNAL, "recipients": (EXTERNAL,)}, "NotARecipient"),
+        ({"destination": f"s3://{SOURCE_BUCKET}/stolen"}, "CloudAccessDenied"),
+        ({"destination": "s3://{data}/plaintext"}, "PlaintextInDataBucket"),
     ],
 )
 def test_a_decryption_that_is_not_allowed_fails(
     stage: Stage, container: str, fields: dict[str, object], code: str
 ) -> None:
-    """Not for a participant that keeps its own keys, and not into a bucket that workers may not write."""
-    asked = {"kind": "decrypt", "destination": f"s3://{DESTINATION_BUCKET}/received/no", **fields}
+    """Not for a participant that keeps its keys; not into a bucket that workers may not write, nor among containers."""
+    asked = {
+        "kind": "decrypt",
+        "sender": MANAGED,
+        "recipients": (MANAGED,),
+        "destination": f"s3://{DESTINATION_BUCKET}/received/no",
+        **fields,
+    }
+    asked["destination"] = str(asked["destination"]).format(data=stage.deployment.data_bucket)
     record = stage.wait_for_end(stage.submit(container, **asked))
     assert record.failure is not None
     assert record.failure.code == code, record.failure
@@ -152,9 +160,8 @@ def test_a_killed_decryption_is_finished_by_another_worker(
         link.stop_after(PART_BYTES + PART_BYTES // 2)
         variables = {**stage.cloud.variables("worker"), "AWS_ENDPOINT_URL_S3": link.url}
         first = start_worker(variables=variables, buffer_budget_bytes=2 * PART_BYTES)
-        job_id = stage.submit(
-            container, kind="decrypt", recipients=(MANAGED,), destination=f"s3://{DESTINATION_BUCKET}/received/large"
-        )
+        destination = f"s3://{DESTINATION_BUCKET}/received/large"
+        job_id = stage.submit(container, kind="decrypt", sender=MANAGED, recipients=(MANAGED,), destination=destination)
         link.wait_until_stopped()
         stage.wait_for_parts(job_id, 1)
         first.kill()

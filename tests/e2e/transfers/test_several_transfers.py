@@ -20,10 +20,9 @@ def test_two_workers_do_each_transfer_once(stage: Stage, model_bytes: bytes, sta
     workers = [start_worker(), start_worker()]
     for worker in workers:
         worker.wait_until_ready()
-    submitter = stage.client("submitter")
     requests = [stage.request(model) for _ in range(4)]
     for request in [*requests, requests[0]]:
-        submitter.submit(request)
+        stage.submit_request(request)
     records = [stage.wait_for_completion(request.transfer_id) for request in requests]
     assert [record.attempt for record in records] == [1, 1, 1, 1]
     assert {record.owner for record in records} == {worker.name for worker in workers}

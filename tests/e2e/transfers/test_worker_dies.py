@@ -170,7 +170,7 @@ def test_a_message_that_kills_every_worker_is_given_up(
     link.stop_after(PART_BYTES // 2)
     request = stage.request(model)
     victim = start_worker(data_endpoint_url=link.url, max_receives=1)
-    stage.client("submitter").submit(request)
+    stage.submit_request(request)
     link.wait_until_stopped()
     victim.kill()
     link.go_on()
@@ -180,7 +180,7 @@ def test_a_message_that_kills_every_worker_is_given_up(
     assert record.failure is not None
     assert record.failure.code == "ReceivedTooOften"
     assert "a dead worker" in record.failure.message
-    letter = stage.wait_for_dead_letter(request.to_json())
+    letter = stage.wait_for_dead_letter(lambda dead: request.transfer_id in dead)
     assert (letter["reason_code"], letter["reason"]) == (record.failure.code, record.failure.message)
     assert survivor.is_running
     assert survivor.exit_code != -signal.SIGKILL

@@ -97,12 +97,12 @@ class TwoLedgers(RuleBasedStateMachine):
     def write_held(self, data: st.DataObject, step: str) -> None:
         """With any lease that was ever given out, also one that was lost long ago."""
         lease, at = data.draw(st.sampled_from(self.leases)), self.clock.now()
-        error = data.draw(st.sampled_from([None, FAILURE]))
+        error, led_nowhere = data.draw(st.sampled_from([None, FAILURE])), data.draw(st.booleans())
         calls: dict[str, Callable[..., object]] = {
             "renew": lambda ledger: ledger.renew(
                 lease, at=at, lease_expires_at=at + timedelta(seconds=LEASE_SECONDS), progress=PROGRESS
             ),
-            "release": lambda ledger: ledger.release(lease, at=at, error=error),
+            "release": lambda ledger: ledger.release(lease, at=at, error=error, led_nowhere=led_nowhere),
             "complete": lambda ledger: ledger.complete(lease, at=at, result=RESULT, progress=PROGRESS),
             "fail": lambda ledger: ledger.fail(lease, at=at, failure=FAILURE),
         }
@@ -154,6 +154,7 @@ def history(cloud: Cloud) -> DynamoTransferLedger:
                     "submitted_at": at.isoformat(timespec="microseconds"),
                     "changed_at": at.isoformat(timespec="microseconds"),
                     "attempt": 0,
+                    "tries": 0,
                     "request": request.to_json(),
                 }
             )

@@ -2,19 +2,24 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TypeAlias
 
 import pytest
 
 from pqtransfer.aws.failures import CloudAccessDeniedError, CloudUnavailableError
+from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.transfers.folder import Folder, PartsChangedError
-from pqtransfer.transfers.ledger import TransferState
+from pqtransfer.transfers.ledger import Lease
 from pqtransfer.transfers.upload import complete_upload, make_tag
 from tests.fakes.clocks import BEGINNING
 from tests.fakes.cloud_server import Fault
 from tests.integration.transfers.conftest import SITE_BUCKET, Cloud
-from tests.integration.transfers.test_ledger import IDS, make_request
+from tests.integration.transfers.test_ledger import FAILURE, IDS, PROGRESS, RESULT, make_request
 
+Step: TypeAlias = Callable[[DynamoTransferLedger, Lease], object]
 DATA = secrets.token_bytes(300_000)
 FAULTS = ["500 InternalError", "503 SlowDown", "503 ServiceUnavailable", "reset", "lost answer"]
 
@@ -93,9 +98,35 @@ def test_a_lost_answer_to_a_completion(cloud: Cloud) -> None:
     assert (stored.size_bytes, stored.tag) == (len(DATA), make_tag(b"header"))
 
 
+def claim(cloud: Cloud) -> Lease:
+    cloud.ledger.submit(make_request(IDS[0]), at=BEGINNING)
+    until = BEGINNING + timedelta(seconds=60)
+    return cloud.ledger.claim(IDS[0], owner="worker-1", at=BEGINNING, lease_expires_at=until)
+
+
 def test_a_lost_answer_to_a_claim(cloud: Cloud) -> None:
-    """The second attempt finds the transfer claimed: nobody works on it twice, and the lease ends by itself."""
+    """The second attempt finds its own claim, and takes it: the transfer need not wait for the lease to end."""
     cloud.ledger.submit(make_request(IDS[0]), at=BEGINNING)
     cloud.server.faults = [Fault("lost answer", "POST")]
-    cloud.ledger.cancel(IDS[0], at=BEGINNING)
-    assert cloud.ledger.get(IDS[0]).state is TransferState.CANCELLED
+    lease = claim(cloud)
+    record = cloud.ledger.get(IDS[0])
+    assert (lease.attempt, lease.tries) == (record.attempt, record.tries) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        (lambda ledger, lease: ledger.complete(lease, at=BEGINNING, result=RESULT, progress=PROGRESS), "COMPLETED"),
+        (lambda ledger, lease: ledger.fail(lease, at=BEGINNING, failure=FAILURE), "FAILED"),
+        (lambda ledger, lease: ledger.release(lease, at=BEGINNING, error=None, led_nowhere=False), "RUNNING"),
+        (lambda ledger, _lease: ledger.cancel(IDS[0], at=BEGINNING), "CANCELLED"),
+    ],
+)
+def test_a_lost_answer_to_a_step(cloud: Cloud, step: Step, state: str) -> None:
+    """It was taken, and taking it again is a success: a finished transfer is not reported as lost."""
+    lease = claim(cloud)
+    cloud.server.faults = [Fault("lost answer", "POST")]
+    step(cloud.ledger, lease)
+    record = cloud.ledger.get(IDS[0])
+    assert record.state == state
+    assert record.tries == (0 if state == "RUNNING" else 1)

@@ -48,7 +48,7 @@ def make_answer(
         (make_answer("SomethingNew", status=500), CloudUnavailableError),
         (make_answer("TooMany", status=429), CloudUnavailableError),
         (make_answer("PreconditionFailed", status=412), ConditionFailedError),
-        (make_answer("ConditionalRequestConflict", status=409), ConditionFailedError),
+        (make_answer("ConditionalRequestConflict", status=409), CloudUnavailableError),
         (make_answer("ConditionalCheckFailedException"), ConditionFailedError),
         (make_answer("SomethingNew", status=412), ConditionFailedError),
         (make_answer("ValidationException"), CloudRequestError),

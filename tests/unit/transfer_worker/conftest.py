@@ -109,7 +109,9 @@ class Fleet:
             name=name,
             settings=WorkerSettings(**SETTINGS),  # type: ignore[arg-type]
             queue=self.queue,  # type: ignore[arg-type]
+            read_request=TransferRequest.from_json,
             ledger=self.ledger,
+            prompt_ledger=self.ledger,
             checkpoints=self.checkpoints,
             sealer=MemorySealer(),
             pipeline=self.pipeline,

@@ -62,7 +62,14 @@ def hung(health: Health, clock: FakeClock) -> None:
 def long_at_work(health: Health, clock: FakeClock) -> None:
     health.turned(queue_reached=True)
     health.working_on("transfer")
-    clock.advance(3600)
+    for second in range(3600):
+        clock.advance(1)
+        health.beat(bytes_done=second)
+
+
+def hung_at_work(health: Health, clock: FakeClock) -> None:
+    long_at_work(health, clock)
+    clock.advance(STALE_SECONDS)
 
 
 def just_done(health: Health, clock: FakeClock) -> None:
@@ -79,6 +86,7 @@ def just_done(health: Health, clock: FakeClock) -> None:
         (draining, 200, 503),
         (hung, 503, 503),
         (long_at_work, 200, 200),
+        (hung_at_work, 503, 503),
         (just_done, 200, 200),
     ],
 )
@@ -91,9 +99,12 @@ def test_what_the_endpoints_say(
     assert ask(server, "/readyz")[0] == readyz
 
 
-def test_the_body_says_why(server: HealthServer, health: Health) -> None:
-    """For the person who looks."""
+def test_the_body_says_why(server: HealthServer, health: Health, clock: FakeClock) -> None:
+    """For the person who looks: the heart beats, and no byte has moved for half a minute."""
     health.working_on("transfer-7")
+    health.beat(bytes_done=7)
+    clock.advance(30)
+    health.beat(bytes_done=7)
     health.draining()
     assert ask(server, "/healthz")[1] == {
         "worker": "worker-1",
@@ -102,6 +113,7 @@ def test_the_body_says_why(server: HealthServer, health: Health) -> None:
         "draining": True,
         "transfer_id": "transfer-7",
         "seconds_since_last_turn": 0.0,
+        "seconds_since_progress": 30.0,
     }
 
 

@@ -1,17 +1,23 @@
 """The table at the head of `transfer_worker.loop`, row by row: transfer, message, upload and checkpoint."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from pqtransfer.aws.failures import CloudAccessDeniedError, CloudUnavailableError
+from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.registry import KeyNotFoundError, ParticipantUnknownError
 from pqtransfer.transfers.folder import SourceChangedError
 from pqtransfer.transfers.job import JobContext
-from pqtransfer.transfers.ledger import LeaseLostError, TransferResult, TransferState
+from pqtransfer.transfers.ledger import LeaseLostError, TransferResult, TransferState, explain_failure
 from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.signed_request import UntrustedRequestError
 from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID
 from tests.fakes.clocks import BEGINNING
 from tests.unit.transfer_worker.conftest import LEASE_SECONDS, MAX_RECEIVES, RESULT, Fleet, make_request
+from transfer_worker.hold import ShutdownError
 
 UNAVAILABLE = CloudUnavailableError("the store does not answer", aws_code="503")
 
@@ -101,6 +107,29 @@ def test_a_message_that_kills_every_worker_is_given_up(fleet: Fleet) -> None:
     assert len(fleet.queue.dead) == 1
 
 
+def test_only_what_led_nowhere_counts(fleet: Fleet) -> None:
+    """Any number of shutdowns, of visits while another worker holds it, and of attempts that moved something."""
+
+    def move_and_fail(_request: TransferRequest, context: JobContext) -> TransferResult:
+        context.start_meter(bytes_total=9, parts_total=9).add(1, parts=1, at=fleet.clock.monotonic())
+        raise UNAVAILABLE
+
+    def be_stopped(_request: TransferRequest, context: JobContext) -> TransferResult:
+        raise ShutdownError
+
+    def be_visited(_request: TransferRequest, _context: JobContext) -> TransferResult:
+        for _ in range(MAX_RECEIVES + 1):
+            fleet.queue.send(make_request().to_json())
+            fleet.handle_next("worker-2")
+        return RESULT
+
+    fleet.pipeline.attempts = [*[move_and_fail, be_stopped] * (MAX_RECEIVES + 1), UNAVAILABLE, be_visited]
+    while fleet.pipeline.attempts:
+        fleet.handle_next()
+        fleet.clock.advance(600)
+    assert (fleet.record.state, fleet.record.tries) == (TransferState.COMPLETED, 2)
+
+
 @pytest.mark.parametrize(
     ("body", "says"),
     [
@@ -124,6 +153,38 @@ def test_not_a_request(fleet: Fleet, body: str, says: str) -> None:
     assert says in failure.message
     assert fleet.ledger.records == {}
     assert fleet.queue.messages == []
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        UntrustedRequestError("alice"),
+        ParticipantUnknownError("alice"),
+        KeyNotFoundError("alice", "00" * 32, KeyPurpose.SIGNING),
+    ],
+)
+def test_not_its_senders(fleet: Fleet, reason: PqtransferError) -> None:
+    """To the dead-letter queue with the reason; nobody's keys are touched, nor the ledger."""
+
+    def refuse(_message: str) -> TransferRequest:
+        raise reason
+
+    message = fleet.receive()
+    replace(fleet.worker(), read_request=refuse).handle(message)
+    assert fleet.queue.dead == [(message.body, explain_failure(reason))]
+    assert (fleet.ledger.records, fleet.pipeline.runs, fleet.queue.messages) == ({}, [], [])
+
+
+def test_who_sent_it_cannot_be_told(fleet: Fleet) -> None:
+    """The registry does not answer: the message is neither run nor rejected, and comes again."""
+
+    def be_unavailable(_message: str) -> TransferRequest:
+        raise UNAVAILABLE
+
+    message = fleet.receive()
+    with pytest.raises(CloudUnavailableError):
+        replace(fleet.worker(), read_request=be_unavailable).handle(message)
+    assert (fleet.queue.dead, fleet.pipeline.runs, len(fleet.queue.messages)) == ([], [], 1)
 
 
 def test_the_same_id_with_other_content(fleet: Fleet) -> None:

@@ -17,15 +17,23 @@ from pqtransfer.sdk.in_memory import MemoryCheckpointStore, MemorySealer
 from pqtransfer.transfers.container import read_envelope, read_manifest
 from pqtransfer.transfers.folder import ENVELOPE_NAME, MANIFEST_NAME, PAYLOAD_NAME, Folder
 from pqtransfer.transfers.job import JobContext
-from pqtransfer.transfers.ledger import TransferResult
+from pqtransfer.transfers.ledger import TransferRecord, TransferResult, TransferState
 from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID, Container, make_bytes, make_container, make_identity
 from tests.fakes.folders import InMemoryFolder
+from tests.fakes.ledgers import InMemoryLedger
 from tests.unit.transfer_worker.conftest import make_request
 from transfer_worker.pipeline import TransferPipeline
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MODEL = make_bytes("a model on S3", 3000)
 CONTAINER = f"s3://models/transfers/{TRANSFER_ID}/"
+DECRYPTION = {
+    "kind": "decrypt",
+    "source": CONTAINER,
+    "destination": "s3://results/model",
+    "sender": "bob",
+    "recipients": ("bob",),
+}
 
 
 class MemoryStorage:
@@ -63,6 +71,7 @@ class Office:
 
     def __init__(self) -> None:
         self.registry = InMemoryKeyRegistry()
+        self.ledger = InMemoryLedger()
         self.vault = InMemoryVault()
         self.storage = MemoryStorage()
         self.checkpoints = MemoryCheckpointStore()
@@ -99,7 +108,8 @@ class Office:
                 self.vault.store(key, private, role_arn=role)
 
     def place(self, container: Container) -> None:
-        """As a finished transfer leaves it."""
+        """As a finished transfer of alice leaves it."""
+        self.record(TransferState.COMPLETED)
         for name, data in (
             (PAYLOAD_NAME, container.payload),
             (MANIFEST_NAME, container.manifest_json),
@@ -107,16 +117,25 @@ class Office:
         ):
             self.own_container.put(name, data)
 
-    def run(self, **changes: object) -> TransferResult:
-        pipeline = TransferPipeline(
+    def record(self, state: TransferState) -> None:
+        self.ledger.records[TRANSFER_ID] = TransferRecord(
+            request=make_request(), state=state, submitted_at=NOW, changed_at=NOW
+        )
+
+    @property
+    def pipeline(self) -> TransferPipeline:
+        return TransferPipeline(
             storage=self.storage,
+            ledger=self.ledger,
             registry=self.registry,
             key_reader=self.vault,
             minimum_suite_id=self.minimum_suite_id,
             worker_name="worker-1",
             now=lambda: NOW,
         )
-        return pipeline.run(make_request(**changes), self.context)
+
+    def run(self, **changes: object) -> TransferResult:
+        return self.pipeline.run(make_request(**changes), self.context)
 
     @property
     def context(self) -> JobContext:
@@ -136,8 +155,7 @@ def finished(office: Office) -> Office:
 
 
 def decrypt(office: Office, **changes: object) -> TransferResult:
-    fields = {"kind": "decrypt", "source": CONTAINER, "destination": "s3://results/model", "recipients": ("bob",)}
-    return office.run(**(fields | changes))
+    return office.run(**(DECRYPTION | changes))
 
 
 def test_encrypt(office: Office) -> None:
@@ -158,6 +176,7 @@ def test_decrypt(office: Office, model: bytes) -> None:
     """What was encrypted comes out at the destination, also nothing and one byte."""
     office.site.put("model", model)
     office.run()
+    office.record(TransferState.COMPLETED)
     result = decrypt(office, transfer_id=OTHER_TRANSFER_ID)
     assert office.storage.folders["results"].get("model") == model
     assert (result.location, result.plaintext_length) == ("s3://results/model", len(model))
@@ -172,6 +191,37 @@ def test_rewrap(finished: Office) -> None:
     assert list(envelope.recipient_key_ids) == [make_identity("carol").kem.public_key.key_id]
     for name in (PAYLOAD_NAME, MANIFEST_NAME):
         assert finished.own_container.objects[name] == before[name]
+
+
+def test_a_rewrap_can_be_repeated(finished: Office) -> None:
+    """A message may come twice: the second time all is as asked for, also for a rewrapper that is no recipient now."""
+    asked = {"transfer_id": OTHER_TRANSFER_ID, "kind": "rewrap", "source": CONTAINER, "recipients": ("carol",)}
+    first = finished.run(**asked)
+    envelope = finished.own_container.get(ENVELOPE_NAME)
+    assert finished.run(**asked) == first
+    assert finished.own_container.get(ENVELOPE_NAME) == envelope
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [
+        (TransferState.SUBMITTED, "NotReady"),
+        (TransferState.RUNNING, "NotReady"),
+        (TransferState.FAILED, "TransferEnded"),
+        (TransferState.CANCELLED, "TransferEnded"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["decrypt", "verify", "rewrap"])
+def test_only_a_completed_transfer_has_a_container(
+    finished: Office, state: TransferState, code: str, kind: str
+) -> None:
+    """What an attempt left in the place, whole or not, is not read."""
+    finished.record(state)
+    fields = DECRYPTION if kind == "decrypt" else {"kind": kind, "source": CONTAINER}
+    with pytest.raises(PqtransferError) as caught:
+        finished.run(**{"transfer_id": OTHER_TRANSFER_ID, **fields})
+    assert caught.value.code == code
+    assert "results" not in finished.storage.folders
 
 
 def test_verify(finished: Office) -> None:
@@ -195,15 +245,19 @@ def test_verify(finished: Office) -> None:
         ("SourceDigest", {"expected_sha256": "A" * 43 + "="}),
         ("CloudAccessDenied", {"source": "s3://denied/model"}),
         ("UploadNotForWorkers", {"kind": "upload", "source": None}),
+        ("NotAModel", {"source": f"{CONTAINER}payload"}),
+        ("InvalidKey", {"recipients": ("dave",)}),  # has PQT-2 keys, which fit no PQT-1 envelope
+        ("InvalidKey", {"suite": "PQT-2"}),
     ],
 )
 def test_what_cannot_be_encrypted(office: Office, code: str, changes: dict[str, object]) -> None:
-    """A named reason; nothing stands under a final name."""
+    """A named reason; nothing stands under a final name, and nothing is uploaded that could be known to be in vain."""
     office.storage.denied.add("denied")
     with pytest.raises(PqtransferError) as caught:
         office.run(**changes)
     assert caught.value.code == code
     assert not office.own_container.objects
+    assert code == "SourceDigest" or not office.own_container.uploads
 
 
 def test_the_announced_size_and_hash_are_accepted(office: Office) -> None:
@@ -229,23 +283,18 @@ def test_a_suite_under_the_minimum_is_refused(office: Office) -> None:
     assert office.site.reads == []
 
 
-def test_keys_of_another_suite_do_not_fit(office: Office) -> None:
-    """A recipient with PQT-2 keys cannot be wrapped to in a PQT-1 envelope; no envelope appears."""
-    with pytest.raises(PqtransferError):
-        office.run(recipients=("dave",))
-    assert ENVELOPE_NAME not in office.own_container.objects
-
-
 @pytest.mark.parametrize(
     ("code", "changes"),
     [
-        ("NotARecipient", {"recipients": ("dave",)}),
-        ("KeyNotStored", {"recipients": ("carol",)}),
+        ("NotARecipient", {"sender": "dave", "recipients": ("dave",)}),
+        ("KeyNotStored", {"sender": "carol", "recipients": ("carol",)}),
+        ("PlaintextInDataBucket", {"destination": f"{CONTAINER}plaintext"}),
+        ("PlaintextInDataBucket", {"destination": "s3://models/model"}),
         ("ContainerElsewhere", {"source": f"s3://site/transfers/{TRANSFER_ID}/"}),
         ("ContainerElsewhere", {"source": "s3://models/secrets/"}),
-        ("NotAContainer", {"source": f"s3://models/transfers/{OTHER_TRANSFER_ID}/"}),
+        ("TransferNotFound", {"source": f"s3://models/transfers/{OTHER_TRANSFER_ID}/"}),
         ("CloudAccessDenied", {"destination": "s3://denied/model"}),
-        ("ParticipantUnknown", {"recipients": ("nobody",)}),
+        ("ParticipantUnknown", {"sender": "nobody", "recipients": ("nobody",)}),
     ],
 )
 def test_what_cannot_be_decrypted(finished: Office, code: str, changes: dict[str, object]) -> None:
@@ -271,6 +320,11 @@ def cut(container: Container) -> Container:
     return container.with_payload(lambda payload: payload[:-1])
 
 
+def of_another_sender(container: Container) -> Container:
+    """A whole container of the same transfer, validly signed by somebody who is registered too."""
+    return make_container(MODEL, sender="carol", recipients=("bob",))
+
+
 def with_another_envelope(container: Container) -> Container:
     other = make_container(MODEL, transfer_id=OTHER_TRANSFER_ID, recipients=("bob", "alice"))
     return Container(container.payload, container.manifest_json, other.envelope_json)
@@ -286,6 +340,9 @@ def torn_manifest(container: Container) -> Container:
         (signed_by_a_stranger, "KeyNotFound", "decrypt"),
         (signed_by_a_stranger, "KeyNotFound", "verify"),
         (signed_by_a_stranger, "KeyNotFound", "rewrap"),
+        (of_another_sender, "WrongSender", "decrypt"),
+        (of_another_sender, "WrongSender", "verify"),
+        (of_another_sender, "WrongSender", "rewrap"),
         (damaged, "DamagedPart", "decrypt"),
         (damaged, "DamagedPart", "verify"),
         (cut, "DamagedPayload", "decrypt"),
@@ -304,7 +361,7 @@ def test_a_container_that_is_not_right(
     finished.place(harm(make_container(MODEL, recipients=("bob", "alice"))))
     before = dict(finished.own_container.objects)
     fields: dict[str, object] = {
-        "decrypt": {"destination": "s3://results/model", "recipients": ("bob",)},
+        "decrypt": {"destination": "s3://results/model", "sender": "bob", "recipients": ("bob",)},
         "verify": {"recipients": ()},
         "rewrap": {"recipients": ("carol",)},
     }[kind]
@@ -320,10 +377,7 @@ def test_discarding_an_encryption(office: Office) -> None:
     with pytest.raises(PqtransferError):
         office.run(expected_sha256="A" * 43 + "=")
     assert len(office.own_container.uploads) == 1
-    pipeline_request = make_request()
-    TransferPipeline(office.storage, office.registry, office.vault, "PQT-1", "w", lambda: NOW).discard(
-        pipeline_request, office.context
-    )
+    office.pipeline.discard(make_request(), office.context)
     assert office.own_container.uploads == {}
     assert office.checkpoints.load(TRANSFER_ID) is None
 
@@ -331,12 +385,9 @@ def test_discarding_an_encryption(office: Office) -> None:
 def test_discarding_a_decryption(finished: Office) -> None:
     """Likewise at the destination."""
     finished.place(damaged(make_container(MODEL)))
-    request = {"kind": "decrypt", "source": CONTAINER, "destination": "s3://results/model", "recipients": ("bob",)}
     with pytest.raises(PqtransferError):
-        finished.run(**request)
+        finished.run(**DECRYPTION)
     assert len(finished.storage.folders["results"].uploads) == 1
-    TransferPipeline(finished.storage, finished.registry, finished.vault, "PQT-1", "w", lambda: NOW).discard(
-        make_request(**request), finished.context
-    )
+    finished.pipeline.discard(make_request(**DECRYPTION), finished.context)
     assert finished.storage.folders["results"].uploads == {}
     assert finished.checkpoints.load(TRANSFER_ID) is None

@@ -4,10 +4,11 @@ import pytest
 
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES
+from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.payload import DamagedPartError
-from pqtransfer.transfers.container import DamagedPayloadError, NotAContainerError, read_manifest
-from pqtransfer.transfers.folder import MANIFEST_NAME, PAYLOAD_NAME, ObjectExistsError
+from pqtransfer.transfers.container import DamagedPayloadError, NotAContainerError, read_envelope, read_manifest
+from pqtransfer.transfers.folder import MANIFEST_NAME, PAYLOAD_NAME, DocumentChangedError, ObjectExistsError
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
 from tests.fakes.folders import Crash, FaultPlan
@@ -112,13 +113,7 @@ def test_rewrapping_moves_no_payload_byte() -> None:
     """The epoch counts on, manifest and payload stay the very same objects."""
     world = make_encrypted_world()
     before = {name: world.container.find(name) for name in (PAYLOAD_NAME, MANIFEST_NAME)}
-    order = RewrapOrder(
-        keys=[BOB.kem],
-        recipients=(ALICE.kem.public_key, BOB.kem.public_key),
-        signer="bob",
-        signing_key=BOB.signing,
-    )
-    envelope = rewrap(world, order)
+    envelope = rewrap(world, make_rewrap(BOB, recipients=(ALICE, BOB)))
     assert envelope.body.epoch == 2
     assert {name: world.container.find(name) for name in before} == before
     assert world.container.reads == []
@@ -126,9 +121,51 @@ def test_rewrapping_moves_no_payload_byte() -> None:
     assert world.destination.get("result") == MODEL
 
 
+def test_a_rewrap_that_was_overtaken_begins_anew() -> None:
+    """Somebody else replaced the envelope between reading and writing: the next round starts from theirs."""
+    world = make_encrypted_world()
+    replace = world.container.replace_document
+    others = iter(["once"])
+
+    def overtaken(name: str, data: bytes, *, etag: str) -> None:
+        for _ in others:
+            world.container.replace_document = replace  # type: ignore[method-assign]
+            rewrap(world, make_rewrap(BOB, recipients=(BOB,)))
+        replace(name, data, etag=etag)
+
+    world.container.replace_document = overtaken  # type: ignore[method-assign]
+    assert rewrap(world, make_rewrap(BOB, recipients=(ALICE, BOB))).body.epoch == 3
+
+
+def test_a_rewrap_that_is_always_overtaken_ends() -> None:
+    """Three rounds, then the error that says so."""
+    world = make_encrypted_world()
+    rounds = []
+
+    def overtaken(name: str, data: bytes, *, etag: str) -> None:
+        rounds.append(etag)
+        raise DocumentChangedError(name)
+
+    world.container.replace_document = overtaken  # type: ignore[method-assign]
+    with pytest.raises(DocumentChangedError):
+        rewrap(world, make_rewrap(BOB, recipients=(ALICE,)))
+    assert len(rounds) == 3
+
+
+def make_rewrap(by: PrivateIdentity, *, recipients: tuple[PrivateIdentity, ...]) -> RewrapOrder:
+    return RewrapOrder(
+        find_opening_keys=lambda _key_ids: [BOB.kem],
+        recipients=tuple(each.kem.public_key for each in recipients),
+        signer=by.participant,
+        signing_key=by.signing,
+    )
+
+
 def read_body(world: World) -> Manifest:
     return read_manifest(world.container).body
 
 
 def rewrap(world: World, order: RewrapOrder) -> Envelope:
-    return rewrap_envelope(order, read_body(world), container=world.container)
+    return rewrap_envelope(
+        order, read_body(world), container=world.container, read_current=lambda: read_envelope(world.container)
+    )

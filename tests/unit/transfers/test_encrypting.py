@@ -177,6 +177,24 @@ def test_an_upload_that_is_contested_for_ever_ends_in_an_error() -> None:
         world.encrypt()
 
 
+@pytest.mark.parametrize("gives_digests", [True, False])
+def test_the_object_must_be_made_of_the_recorded_parts(gives_digests: bool) -> None:
+    """A worker that was overtaken completed the upload with its own encryption of a part: no manifest is signed for it.
+
+    The tag is the same, as the upload is. Where the store keeps no digests, the object is read to find out.
+    """
+    world = make_world()
+    world.container = InMemoryFolder(gives_digests=gives_digests)
+    with pytest.raises(Crash):
+        world.encrypt(FaultPlan(at=CALLS.index("complete_upload")))
+    ((upload_id, upload),) = world.container.uploads.items()
+    world.container.overwrite_part(0, bytes(len(upload.parts[0][1])))
+    world.container.complete_upload(PAYLOAD_NAME, upload_id, {i: part for i, (part, _) in upload.parts.items()})
+    with pytest.raises(ObjectExistsError):
+        world.encrypt()
+    assert set(world.container.objects) == {PAYLOAD_NAME}
+
+
 def test_an_upload_that_the_store_dropped_is_begun_again() -> None:
     """A lifecycle rule may have aborted it meanwhile."""
     world = make_world()

@@ -8,7 +8,7 @@ from pqtransfer.aws.failures import CloudAccessDeniedError, CloudUnavailableErro
 from pqtransfer.errors import PqtransferError
 from pqtransfer.transfers.heartbeat import BEAT_SECONDS, Heartbeat, LeaseExpiredError
 from pqtransfer.transfers.ledger import LeaseLostError, Progress, TransferState
-from pqtransfer.transfers.parts import StopSignal
+from pqtransfer.transfers.parts import StoppedError, StopSignal
 from pqtransfer.transfers.progress import ProgressMeter
 from pqtransfer.transfers.request import TransferRequest
 from tests.containers import TRANSFER_ID
@@ -108,6 +108,26 @@ def test_an_outage_is_borne_until_the_lease_expires(patient: Patient) -> None:
     patient.heartbeat.beat()
     with pytest.raises(LeaseExpiredError, match="no answer"):
         patient.stop.raise_if_set()
+
+
+def test_what_else_a_beat_does_is_done_during_an_outage(patient: Patient) -> None:
+    """A worker that is told to stop while the ledger does not answer stops."""
+    patient.ledger.outage = CloudUnavailableError("no answer", aws_code="503")
+    patient.on_beat_error = StoppedError("told to stop")
+    patient.heartbeat.beat()
+    with pytest.raises(StoppedError):
+        patient.stop.raise_if_set()
+
+
+def test_it_tells_whether_the_attempt_moved(patient: Patient) -> None:
+    """What an earlier attempt did is no movement of this one."""
+    assert not patient.heartbeat.has_moved
+    meter = ProgressMeter(bytes_total=100, parts_total=4, started_at=0)
+    patient.heartbeat.watch(meter)
+    meter.skip(50, parts=2)
+    assert not patient.heartbeat.has_moved
+    meter.add(25, parts=1, at=1)
+    assert patient.heartbeat.has_moved
 
 
 def test_an_outage_that_ends_in_time_changes_nothing(patient: Patient) -> None:

@@ -30,7 +30,7 @@ DECRYPT = ENCRYPT | {
     "kind": "decrypt",
     "source": CONTAINER,
     "destination": "s3://results/model",
-    "recipients": ["hospital-b"],
+    "recipients": ["hospital-a"],
 }
 REWRAP = ENCRYPT | {"kind": "rewrap", "source": CONTAINER}
 VERIFY = ENCRYPT | {"kind": "verify", "source": CONTAINER, "recipients": []}
@@ -77,7 +77,8 @@ def without(message: dict[str, Any], *names: str) -> dict[str, Any]:
         (ENCRYPT | {"correlation_id": "a b"}, "correlation_id"),
         (ENCRYPT | {"metadata": {"key": 1}}, "metadata"),
         (without(DECRYPT, "destination"), "destination"),
-        (DECRYPT | {"recipients": ["hospital-b", "hospital-c"]}, "exactly one"),
+        (DECRYPT | {"recipients": ["hospital-a", "hospital-c"]}, "who asks, reads"),
+        (DECRYPT | {"recipients": ["hospital-b"]}, "who asks, reads"),
         (DECRYPT | {"source": "s3://data/transfers/x"}, "slash"),
         (without(REWRAP, "recipients"), "at least one recipient"),
         (without(ENCRYPT, "source"), "needs a source"),
