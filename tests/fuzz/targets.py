@@ -21,6 +21,8 @@ from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import MANIFEST_CONTEXT, SignedManifest
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import PqtransferError
+from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.signed_request import read_signed_request, sign_request
 from tests.containers import Container, make_bytes, make_identity, open_container
 
 Target: TypeAlias = Callable[[bytes], bool]
@@ -31,6 +33,16 @@ CONTAINER = Container.load(Path(__file__).resolve().parents[1] / "vectors" / "pq
 MANIFEST = SignedManifest.from_json(CONTAINER.manifest_json).body
 FILES = ("payload", "manifest_json", "envelope_json")
 SEGMENT_SIZE = 64
+REQUEST = TransferRequest(
+    transfer_id=MANIFEST.transfer_id,
+    kind="encrypt",
+    source="s3://site/model?versionId=1",
+    sender="alice",
+    recipients=("bob",),
+    correlation_id="round-7",
+    expected_sha256=bytes(32),
+    metadata={"round": "7"},
+)
 CIPHER = FloeCipher(SecretBytes(bytes(32)), associated_data=b"", segment_size_bytes=SEGMENT_SIZE, iv=bytes(32))
 
 
@@ -166,6 +178,26 @@ def read_floe_header(data: bytes) -> bool:
     return True
 
 
+def read_message(data: bytes) -> bool:
+    """Whoever can write to the queue: only what alice signed, to the byte, is run in her name."""
+    try:
+        request = read_signed_request(data.decode(), find_signing_key=lambda *_: ALICE.signing.public_key)
+    except (PqtransferError, UnicodeDecodeError):
+        return False
+    assert request == REQUEST, "a forged request"
+    return True
+
+
+def read_request(data: bytes) -> bool:
+    """A participant that signs anything: what is taken is written so that it reads the same."""
+    try:
+        request = TransferRequest.from_json(data)
+    except PqtransferError:
+        return False
+    assert TransferRequest.from_json(request.to_json()) == request
+    return True
+
+
 def _sign(data: bytes, context: bytes) -> bytes | None:
     """A document around any JSON body; None where even the hostile sender cannot write one."""
     try:
@@ -190,6 +222,8 @@ _BODIES = [
 ]
 _IDENTITY = BOB.to_public().to_json()
 
+_REQUEST_JSON = REQUEST.to_json().encode()
+
 TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "json": (read_json, [b"{}", _IDENTITY, b'{"a":[1,-2,{"b":null}],"\xe2\x82\xac":"\\u0001\\n\\""}']),
     "public-key": (
@@ -210,4 +244,6 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "hostile-envelope": (read_hostile_envelope, _BODIES[::-1]),
     "segment": (read_segment, [b"\1" + _SEGMENT, b"\0\xff\xff\xff\xff" + bytes(60)]),
     "floe-header": (read_floe_header, [CIPHER.header]),
+    "message": (read_message, [sign_request(REQUEST, ALICE.signing).encode()]),
+    "request": (read_request, [_REQUEST_JSON, _REQUEST_JSON.replace(b"encrypt", b"rewrap")]),
 }

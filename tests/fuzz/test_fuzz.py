@@ -47,7 +47,7 @@ def test_only_named_errors_leave_a_parser_and_nothing_wrong_passes(name: str) ->
 
 
 @pytest.mark.parametrize("bomb", BOMBS)
-@pytest.mark.parametrize("name", ["manifest", "envelope", "public-identity"])
+@pytest.mark.parametrize("name", ["manifest", "envelope", "public-identity", "message", "request"])
 def test_large_and_deep_documents_cost_bounded_time_and_memory(name: str, bomb: str) -> None:
     """A stranger's document is refused before it has cost a worker its memory."""
     target, _ = TARGETS[name]

@@ -111,7 +111,6 @@ def test_a_request_that_cannot_be_done_fails_with_its_reason(
         ("known, and of a sender that is not", "ParticipantUnknown"),
     ],
 )
-@pytest.mark.requirement("D5.4")
 def test_a_message_that_is_no_request_ends_among_the_dead(
     stage: Stage, worker: WorkerProcess, small: Model, body: str, code: str
 ) -> None:

@@ -51,7 +51,6 @@ def test_an_undisturbed_run(cloud: Cloud) -> None:
     assert len(cloud.server.uploaded) == PART_COUNT
 
 
-@pytest.mark.requirement("D4.5")
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("crash_at", range(CALLS))
 def test_a_crash_at_any_call_is_finished_by_the_next_worker(cloud: Cloud, crash_at: int, after_effect: bool) -> None:

@@ -120,7 +120,6 @@ class TwoLedgers(RuleBasedStateMachine):
                 assert record.lease_expires_at is None
 
 
-@pytest.mark.requirement("D4.5")
 def test_both_ledgers_take_the_same_steps(cloud: Cloud) -> None:
     """In any order of any calls, by holders of any lease, old or new."""
     TwoLedgers.dynamo = cloud.ledger
