@@ -9,9 +9,14 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
 import pytest
+from boto3.dynamodb.conditions import Key
 from botocore.exceptions import ClientError
 
+from pqtransfer.aws.checkpoints import DynamoCheckpointStore
+from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.sdk.deployment import Deployment, load_deployment
+from pqtransfer.transfers.checkpoint import Checkpoint
+from pqtransfer.transfers.folder import StoredPart
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.sessions import CloudSession
 
@@ -113,6 +118,7 @@ def test_a_deployment_tells_scripts_where_it_is(cloud: EmbeddedCloud, deployment
     assert written == deployment
     assert written.endpoints["api"] == cloud.endpoint_url
     assert [url for url in written.health_urls if url.endswith("/healthz")]
+    assert written.minimum_suite == "PQT-1"
 
 
 @pytest.mark.requirement("D1.3")
@@ -138,7 +144,8 @@ def test_the_environments_settings_are_what_is_deployed(act_as: ActAs, deploymen
     task = owner.client("ecs").describe_task_definition(taskDefinition=service["services"][0]["taskDefinition"])
     container = task["taskDefinition"]["containerDefinitions"][0]
     variables = {each["name"]: each["value"] for each in container["environment"]}
-    assert int(redrive["maxReceiveCount"]) > int(variables["PQTRANSFER_MAX_RECEIVES"]) == 5
+    assert int(redrive["maxReceiveCount"]) == 20 * int(variables["PQTRANSFER_MAX_RECEIVES"]) == 100
+    assert int(attributes["Attributes"]["VisibilityTimeout"]) == 2 * int(variables["PQTRANSFER_LEASE_SECONDS"]) == 120
     assert service["services"][0]["desiredCount"] == 1
     assert task["taskDefinition"]["cpu"] == "1024"
     assert variables["PQTRANSFER_ENVIRONMENT"] == "local"
@@ -198,7 +205,10 @@ def test_the_stack_that_holds_data_refuses_deletion(act_as: ActAs, deployment: D
 
 
 def test_a_change_of_state_reaches_the_bus(act_as: ActAs, deployment: Deployment) -> None:
-    """The stream runs the function under its own role, and the event says what happened to which transfer."""
+    """The stream runs the function under its own role, and the event says what happened to which transfer.
+
+    A row before it that tells nothing does not hold it up.
+    """
     owner = act_as(None)
     events, queues = owner.client("events"), owner.client("sqs")
     url = queues.create_queue(QueueName="e2e-state-changes")["QueueUrl"]
@@ -216,12 +226,14 @@ def test_a_change_of_state_reaches_the_bus(act_as: ActAs, deployment: Deployment
         "changed_at": "2026-01-01T00:00:00Z",
         "correlation_id": "c-1",
     }
-    act_as("submitter").resource("dynamodb").Table(deployment.transfers_table).put_item(Item=row)
+    transfers = act_as("submitter").resource("dynamodb").Table(deployment.transfers_table)
+    transfers.put_item(Item={"transfer_id": "e2e-nonsense"})
+    transfers.put_item(Item=row)
     try:
         detail = _wait_for_detail(queues, url, "e2e-state-change")
     finally:
-        key = {"transfer_id": "e2e-state-change"}
-        owner.resource("dynamodb").Table(deployment.transfers_table).delete_item(Key=key)
+        for name in ("e2e-state-change", "e2e-nonsense"):
+            owner.resource("dynamodb").Table(deployment.transfers_table).delete_item(Key={"transfer_id": name})
         events.remove_targets(Rule="e2e", EventBusName=deployment.event_bus, Ids=["queue"])
         events.delete_rule(Name="e2e", EventBusName=deployment.event_bus)
     assert detail["state"] == "SUBMITTED"
@@ -255,10 +267,17 @@ def test_a_worker_does_its_work_and_no_more(act_as: ActAs, deployment: Deploymen
     assert refused(s3.list_buckets)
     assert refused(s3.put_object, Bucket="pqtransfer-local-source", Key="x", Body=b"x")
     table = worker.resource("dynamodb").Table
-    table(deployment.participants_table).get_item(Key={"participant": "a", "item": "PARTICIPANT"})
+    of_nobody = Key("participant").eq("nobody")
+    table(deployment.participants_table).query(KeyConditionExpression=of_nobody, ConsistentRead=True)
     item = {"participant": "a", "item": "PARTICIPANT"}
+    assert refused(table(deployment.participants_table).get_item, Key=item)
     assert refused(table(deployment.participants_table).put_item, Item=item)
+    table(deployment.transfers_table).get_item(Key={"transfer_id": "e2e"})
+    of_a = {"IndexName": "sender-index", "KeyConditionExpression": Key("sender").eq("a")}
+    assert refused(table(deployment.transfers_table).query, **of_a)
     assert refused(table(deployment.transfers_table).scan)
+    with pytest.raises(ClientError, match="AccessDenied"), table(deployment.transfers_table).batch_writer() as batch:
+        batch.delete_item(Key={"transfer_id": "e2e"})
     assert refused(table(deployment.transfers_table).delete_item, Key={"transfer_id": "e2e"})
     queues = worker.client("sqs")
     queues.receive_message(QueueUrl=deployment.queue_url, WaitTimeSeconds=0)
@@ -267,6 +286,45 @@ def test_a_worker_does_its_work_and_no_more(act_as: ActAs, deployment: Deploymen
     name = deployment.functions.register_participant
     assert refused(worker.client("lambda").invoke, FunctionName=name, Payload=b"{}")
     assert refused(worker.client("iam").list_roles)
+
+
+@pytest.mark.requirement("D4.5")
+def test_a_worker_writes_reads_and_clears_checkpoints(act_as: ActAs, deployment: Deployment) -> None:
+    """Every call of the adapter is granted, and a row is never changed in place."""
+    table = act_as("worker").resource("dynamodb").Table(deployment.checkpoints_table)
+    store = DynamoCheckpointStore(table)
+    checkpoint = Checkpoint(
+        transfer_id="e2e-checkpoint",
+        upload_id="u",
+        source_etag="e",
+        source_version_id=None,
+        source_size_bytes=1,
+        part_size_bytes=1,
+        floe_header=b"header",
+    )
+    store.create(checkpoint)
+    part = StoredPart(index=0, etag="p", size_bytes=1, sha256=None)
+    store.record_part("e2e-checkpoint", "u", part)
+    assert store.load("e2e-checkpoint") == checkpoint
+    assert store.load_parts("e2e-checkpoint") == {0: part}
+    key = {"transfer_id": "e2e-checkpoint", "item": "HEAD"}
+    assert refused(table.update_item, Key=key, UpdateExpression="SET a = :a", ExpressionAttributeValues={":a": 1})
+    store.clear("e2e-checkpoint")
+    assert store.load("e2e-checkpoint") is None
+
+
+@pytest.mark.requirement("D4.5")
+def test_operators_alone_list_the_participants(
+    act_as: ActAs, deployment: Deployment, participants: dict[str, str]
+) -> None:
+    """Whoever registers participants sees the list; nobody else does, and nobody lists another table."""
+    listed = DynamoKeyRegistry(act_as("operator").client("dynamodb"), table_name=deployment.participants_table)
+    assert {each.name for each in listed.list_all()} >= set(participants)
+    others = ["worker", "submitter", "recipient", *participants.values()]
+    for role in others:
+        assert refused(act_as(role).client("dynamodb").scan, TableName=deployment.participants_table), role
+    for table in (deployment.transfers_table, deployment.checkpoints_table):
+        assert refused(act_as("operator").client("dynamodb").scan, TableName=table), table
 
 
 @pytest.mark.requirement("D4.5")

@@ -1,7 +1,8 @@
 """`scripts/deploy --env dev`, as someone with an AWS account would run it: an emulator takes the account's place.
 
 It obeys no policies here: the bootstrap's own roles, which the default synthesizer deploys with, are refused otherwise.
-What it has no type for (flow logs) and what needs a Docker engine (the image) is switched off by overrides.
+What it has no type for (flow logs) is switched off by an override; what needs a Docker engine (building the image) is
+replaced by an image in ECR.
 """
 
 import os
@@ -12,17 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from pqtransfer.sdk.deployment import load_deployment
+from pqtransfer.sdk.deployment import Deployment, load_deployment
 from scripts.embedded_cloud import server
 from scripts.embedded_cloud.server import ServerState
-from scripts.embedded_cloud.sessions import open_session
+from scripts.embedded_cloud.sessions import CloudSession, open_session
 from scripts.toolchain import ROOT
 
 pytestmark = pytest.mark.e2e
 
 # The emulator takes the number of an account for the key of its owner.
 ACCOUNT = "123456789012"
-OVERRIDES = ("flow_logs=false", "worker_image=example/worker:1", "workers_minimum=2")
+IMAGE = f"{ACCOUNT}.dkr.ecr.{server.REGION}.amazonaws.com/pqtransfer/transfer-worker:0.1.0"
+OVERRIDES = ("flow_logs=false", f"worker_image={IMAGE}", "workers_minimum=2")
 
 
 @pytest.fixture(scope="module")
@@ -38,29 +40,31 @@ def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerState]:
 @pytest.mark.requirement("D1.1", "D1.3", "D1.5", "D5.2", "D5.3")
 def test_one_command_deploys_another_environment(account: ServerState, tmp_path: Path) -> None:
     """The command prints endpoints and health checks, writes the file, and what runs has dev's limits and overrides."""
-    path = tmp_path / "deployment.json"
-    overrides = [word for each in OVERRIDES for word in ("--context", each)]
-    done = subprocess.run(
-        [sys.executable, "-m", "scripts.deploy_environment", "--env", "dev", "--deployment", str(path), *overrides],
-        cwd=ROOT,
-        env=_credentials(account),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    deployment = load_deployment(path)
+    deployment, printed = _deploy(account, tmp_path)
     assert (deployment.environment, deployment.account_id) == ("dev", ACCOUNT)
-    assert deployment.health_urls[0] in done.stdout
-    assert deployment.queue_url in done.stdout
-    host = account.endpoint_url.removeprefix("http://")
-    owner = open_session(host, access_key_id=ACCOUNT, secret_access_key=account.secret_access_key)
+    assert deployment.health_urls[0] in printed
+    assert deployment.queue_url in printed
+    owner = _open_as_owner(account)
     (service,) = owner.client("ecs").describe_services(cluster=deployment.cluster, services=[deployment.service])[
         "services"
     ]
     groups = owner.client("logs").describe_log_groups(logGroupNamePrefix="/pqtransfer/dev/workers")["logGroups"]
     assert service["desiredCount"] == 2
     assert [group["retentionInDays"] for group in groups] == [14]
+
+
+def test_the_fleet_is_made_again_under_the_same_role(account: ServerState, tmp_path: Path) -> None:
+    """Participants' roles trust the worker's role by its id: deleting the stack of the workers must not change it."""
+    _deploy(account, tmp_path)
+    owner = _open_as_owner(account)
+    iam, cloudformation = owner.client("iam"), owner.client("cloudformation")
+    before = iam.get_role(RoleName="pqtransfer-dev-worker")["Role"]["RoleId"]
+    cloudformation.delete_stack(StackName="PqtransferFleet-dev")
+    cloudformation.get_waiter("stack_delete_complete").wait(StackName="PqtransferFleet-dev")
+    assert iam.list_role_policies(RoleName="pqtransfer-dev-worker")["PolicyNames"] == []
+    _deploy(account, tmp_path)
+    assert iam.get_role(RoleName="pqtransfer-dev-worker")["Role"]["RoleId"] == before
+    assert len(iam.list_role_policies(RoleName="pqtransfer-dev-worker")["PolicyNames"]) == 1
 
 
 @pytest.mark.requirement("D5.6")
@@ -84,6 +88,27 @@ def test_production_is_not_deployed_to_the_account_that_happens_to_be_there(acco
     )
     assert done.returncode != 0
     assert "choose credentials of account 999999999999" in done.stdout + done.stderr
+
+
+def _deploy(account: ServerState, folder: Path) -> tuple[Deployment, str]:
+    """Run the command; what it deployed, and what it printed."""
+    path = folder / "deployment.json"
+    overrides = [word for each in OVERRIDES for word in ("--context", each)]
+    done = subprocess.run(
+        [sys.executable, "-m", "scripts.deploy_environment", "--env", "dev", "--deployment", str(path), *overrides],
+        cwd=ROOT,
+        env=_credentials(account),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return load_deployment(path), done.stdout
+
+
+def _open_as_owner(account: ServerState) -> CloudSession:
+    host = account.endpoint_url.removeprefix("http://")
+    return open_session(host, access_key_id=ACCOUNT, secret_access_key=account.secret_access_key)
 
 
 def _credentials(account: ServerState) -> dict[str, str]:
