@@ -106,6 +106,7 @@ class ControlStack(Stack):
             self,
             QueueUrl=self.queue.requests.queue_url,
             DeadLetterQueueUrl=self.queue.dead_letters.queue_url,
+            StreamFailuresQueueUrl=failures.queue.queue_url,
             EventBus=names.event_bus,
             MinimumSuite=environment.minimum_suite,
             ParticipantRolePrefix=grants.participant_role_arn_prefix(self, names),
