@@ -6,7 +6,8 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -278,6 +279,17 @@ class Stage:
             UpdateExpression="SET lease_expires_at_ms = :past",
             ExpressionAttributeValues={":past": 0},
         )
+
+    @contextmanager
+    def record_replaced(self, transfer_id: str, **fields: str) -> Iterator[None]:
+        """Somebody who can write to the ledger changes what a transfer was asked to be; undone at the end."""
+        key = {"transfer_id": transfer_id}
+        item = self._transfers.get_item(Key=key)["Item"]
+        self._transfers.put_item(Item={**item, "request": json.dumps({**json.loads(item["request"]), **fields})})
+        try:
+            yield
+        finally:
+            self._transfers.put_item(Item=item)
 
     # --- clearing up
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pqtransfer.errors import IntegrityError
-from pqtransfer.sdk import load_private_identity
+from pqtransfer.sdk import encrypt_file, load_private_identity, load_public_identity
 from pqtransfer.transfers.container import NotAContainerError
 from scripts.worker_process import WorkerProcess
 from tests.disks import mount_small_disk
 from tests.e2e.transfers.conftest import QUICK
-from tests.e2e.transfers.stage import EXTERNAL, MANAGED, Model, Stage
+from tests.e2e.transfers.stage import EXTERNAL, MANAGED, SENDER, STRANGER, Model, Stage
 
 pytestmark = pytest.mark.e2e
 
@@ -130,6 +130,35 @@ def test_a_missing_document_is_no_container(whole: Stage, sent: Sent, tmp_path: 
     with pytest.raises(NotAContainerError, match=r"manifest\.json is missing"):
         client.receive(sent.transfer_id, reader=client.managed_holder(MANAGED), out=tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_whole_container_of_another_sender_is_not_received(
+    whole: Stage, sent: Sent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """STRANGER is registered, signs validly, and wraps to the recipient: the record names somebody else.
+
+    Who can write to the ledger as well is found by a reader that says whom it expects.
+    """
+    (tmp_path / "poisoned").write_bytes(b"a poisoned model")
+    keys = whole.key_folder(EXTERNAL)
+    monkeypatch.setattr("pqtransfer.sdk.offline.uuid7", lambda: sent.transfer_id)
+    encrypt_file(
+        tmp_path / "poisoned",
+        sender=load_private_identity(whole.key_folder(STRANGER)),
+        recipients=[load_public_identity(keys)],
+        out=tmp_path / "container",
+    )
+    for name in sent.objects:
+        _overwrite(whole, sent.transfer_id, name, (tmp_path / "container" / name).read_bytes())
+    command = ("receive", sent.transfer_id, "--key", keys, "--out", tmp_path / "model", "--json")
+    refused = whole.pqtransfer(*command, role="recipient")
+    assert (refused.exit_code, refused.error["code"]) == (3, "WrongSender")
+    with whole.record_replaced(sent.transfer_id, sender=STRANGER):
+        refused = whole.pqtransfer(*command, "--from", SENDER, role="recipient")
+        assert (refused.exit_code, refused.error["code"]) == (3, "WrongSender")
+        assert not (tmp_path / "model").exists()
+        received = whole.pqtransfer(*command, "--from", STRANGER, role="recipient")
+        assert (received.exit_code, received.answer["sender"]) == (0, STRANGER)
 
 
 def test_with_versions_an_overwritten_payload_does_no_harm(full_stage: Stage, sent: Sent, model_bytes: bytes) -> None:
