@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,7 @@ import boto3
 from uuid6 import uuid7
 
 from pqtransfer.aws.checkpoints import DynamoCheckpointStore
+from pqtransfer.aws.vault import PROPAGATION_SECONDS
 from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.sdk import load_private_identity
@@ -251,6 +253,11 @@ class Stage:
         visible, held = (int(answer["Attributes"][name]) for name in names)
         return visible, held
 
+    def wait_until_roles_are_old(self) -> None:
+        """Wait until a refusal is no longer taken for one of a role that is not known everywhere yet."""
+        (created_at,) = {key.created_at for key in self.client("operator").registry.load(MANAGED).keys}
+        wait_for("the end of the first minute", lambda: _seconds_since(created_at) > PROPAGATION_SECONDS or None)
+
     def wait_for_empty_queue(self) -> None:
         """Wait until no message is left, in nobody's hands either."""
         wait_for("an empty queue", lambda: self.queue_length() == (0, 0) or None)
@@ -303,6 +310,10 @@ class Stage:
             versions = self.owner_s3.list_object_versions(Bucket=bucket)
             for version in [*versions.get("Versions", []), *versions.get("DeleteMarkers", [])]:
                 self.owner_s3.delete_object(Bucket=bucket, Key=version["Key"], VersionId=version["VersionId"])
+
+
+def _seconds_since(at: datetime) -> float:
+    return (datetime.now(UTC) - at).total_seconds()
 
 
 def wait_for(what: str, look: Callable[[], T | None]) -> T:

@@ -38,6 +38,7 @@ def test_a_role_is_refused_what_it_was_not_granted(
     model = stage.put_model("models/small", b"a small model")
     (tmp_path / "file").write_bytes(b"a small model")
     if command[0] == "receive":
+        stage.wait_until_roles_are_old()
         start_worker()
         transfer_id = stage.submit(model)
         stage.wait_for_completion(transfer_id)
