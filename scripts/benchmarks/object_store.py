@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,7 @@ class ObjectStore:
     access_key_id: str
     secret_access_key: str
     bucket: str = BUCKET
+    process_id: int = 0
 
     def variables(self) -> dict[str, str]:
         """The AWS settings of a process that is to use this store and nothing else."""
@@ -119,7 +120,7 @@ def run_object_store(folder: Path) -> Iterator[ObjectStore]:
         )
         try:
             _wait_until_ready(process, store, folder / "weed.log")
-            yield store
+            yield replace(store, process_id=process.pid)
         finally:
             _stop(process)
 

@@ -10,6 +10,7 @@ from scripts.benchmarks.worker import ResumedRun, WorkerRun
 
 OURS = "pqtransfer_sdk"
 PLAIN = "boto3_plain"
+FLOOR = "socket_reads"
 RSS_LIMIT_BYTES = 512 << 20
 RECEIVE_FACTOR = 2.0
 CORE_SHARE = 0.75
@@ -30,12 +31,14 @@ class Results:
     """Everything that was measured; what was left out is empty."""
 
     machine: dict[str, str]
+    cores: int
     command: str
     date: str
     runs: int
     size_bytes: int
     worker_size_bytes: int
     resume_size_bytes: int
+    took_seconds: float = 0.0
     tables: dict[str, list[Measured]] = field(default_factory=dict)
     core: list[CoreRate] = field(default_factory=list)
     worker: WorkerRun | None = None
@@ -44,6 +47,19 @@ class Results:
     def to_dict(self) -> dict[str, Any]:
         """For --json."""
         return asdict(self)
+
+    def bound_receive_seconds(self) -> float | None:
+        """The shortest a receive can take where client and store share the cores: all that must be done, over them.
+
+        That is what bare sockets and the store take, one pass of SHA-256 and one of AES-GCM. None when one of these
+        was not measured.
+        """
+        floor = next((found for found in self.tables.get("receive", []) if found.contender == FLOOR), None)
+        if floor is None or not self.core:
+            return None
+        single = {rate.operation: rate.bytes_per_cpu_second for rate in self.core if rate.threads == 1}
+        crypto_seconds = sum(self.size_bytes / single[name] for name in ("SHA-256", "AESGCM.encrypt_into"))
+        return (floor.cpu_seconds + floor.store_cpu_seconds + crypto_seconds) / self.cores
 
     def check_targets(self) -> Iterator[Target]:
         """The targets of what was measured."""

@@ -11,7 +11,7 @@ import resource
 import sys
 import time
 
-from scripts.benchmarks.memory import read_peak_rss_bytes
+from scripts.benchmarks.process_costs import read_peak_rss_bytes
 from scripts.benchmarks.task import Task
 
 

@@ -21,8 +21,8 @@ from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
 from pqtransfer.transfers.parts import count_parts_in_flight
 from scripts.benchmarks.counting_proxy import CountingProxy
-from scripts.benchmarks.memory import read_peak_rss_bytes
 from scripts.benchmarks.object_store import REGION, ObjectStore
+from scripts.benchmarks.process_costs import read_cpu_seconds, read_peak_rss_bytes
 from scripts.benchmarks.source import remove_prefix, upload_source
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.cloud import role_arn
@@ -33,7 +33,6 @@ DATA_PROFILE = "bench-data"
 SOURCE_KEY = "sources/model"
 LEASE_SECONDS = 6
 POLL_SECONDS = 0.2
-_TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class TransferNotDoneError(UnavailableError):
@@ -84,11 +83,11 @@ class WorkerBench:
             TransferNotDoneError: it failed.
         """
         with self._source(size_bytes), self._worker(self.store.endpoint_url) as worker:
-            began, cpu_before = time.monotonic(), _read_cpu_seconds(worker.pid)
+            began, cpu_before = time.monotonic(), read_cpu_seconds(worker.pid)
             self._wait(self._submit())
             return WorkerRun(
                 wall_seconds=time.monotonic() - began,
-                cpu_seconds=_read_cpu_seconds(worker.pid) - cpu_before,
+                cpu_seconds=read_cpu_seconds(worker.pid) - cpu_before,
                 peak_rss_bytes=read_peak_rss_bytes(worker.pid),
             )
 
@@ -215,9 +214,3 @@ def _profiles_of(cloud: EmbeddedCloud) -> Iterator[None]:
 
 def _is_half_done(record: TransferRecord, part_count: int) -> bool:
     return record.progress.parts_done * 2 >= part_count
-
-
-def _read_cpu_seconds(pid: int) -> float:
-    """User and system time of a process, from /proc (proc(5), fields 14 and 15 of stat)."""
-    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND

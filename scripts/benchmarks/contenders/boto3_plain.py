@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from scripts.benchmarks.source import remove_prefix
 from scripts.benchmarks.task import Task
 
 KEY = "plain"
@@ -10,6 +11,7 @@ KEY = "plain"
 def send(task: Task) -> Callable[[], None]:
     """`upload_file`."""
     client = task.client()
+    remove_prefix(client, bucket=task.bucket, prefix=KEY)
     return lambda: client.upload_file(task.file, task.bucket, KEY)
 
 

@@ -12,6 +12,7 @@ from aws_encryption_sdk.identifiers import EncryptionKeyType, WrappingAlgorithm
 from aws_encryption_sdk.internal.crypto.wrapping_keys import WrappingKey
 from aws_encryption_sdk.key_providers.raw import RawMasterKeyProvider
 
+from scripts.benchmarks.source import remove_prefix
 from scripts.benchmarks.task import Task
 
 KEY = "encryption-sdk"
@@ -33,6 +34,7 @@ class _RawKey(RawMasterKeyProvider):  # type: ignore[misc]
 def send(task: Task) -> Callable[[], None]:
     """Encrypt the file into the upload."""
     client, cipher, provider = task.client(), _cipher(), _provider()
+    remove_prefix(client, bucket=task.bucket, prefix=KEY)
 
     def run() -> None:
         with (

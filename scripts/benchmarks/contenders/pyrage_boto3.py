@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pyrage
 
+from scripts.benchmarks.source import remove_prefix
 from scripts.benchmarks.task import Task
 
 KEY = "pyrage"
@@ -14,6 +15,7 @@ def send(task: Task) -> Callable[[], None]:
     """`encrypt_file`, `upload_file`."""
     client, recipient = task.client(), _identity(task).to_public()
     encrypted = task.path.with_name("pyrage.age")
+    remove_prefix(client, bucket=task.bucket, prefix=KEY)
 
     def run() -> None:
         pyrage.encrypt_file(task.file, str(encrypted), [recipient])

@@ -4,14 +4,18 @@ import os
 import subprocess
 from collections.abc import Callable
 
+from scripts.benchmarks.source import remove_prefix
 from scripts.benchmarks.task import Task
 
 PROGRAM = "rclone"
 NAME = "model"
+PREFIX = "rclone"
 
 
 def send(task: Task) -> Callable[[], None]:
     """`rclone copyto FILE crypt:`."""
+    # It sends nothing when the object is there with the file's size and time.
+    remove_prefix(task.client(), bucket=task.bucket, prefix=f"{PREFIX}/")
     return lambda: _run(task, [task.file, f"crypt:{NAME}"])
 
 
@@ -38,6 +42,6 @@ def _variables(task: Task) -> dict[str, str]:
         "RCLONE_CONFIG_STORE_ACCESS_KEY_ID": task.access_key_id,
         "RCLONE_CONFIG_STORE_SECRET_ACCESS_KEY": task.secret_access_key,
         "RCLONE_CONFIG_CRYPT_TYPE": "crypt",
-        "RCLONE_CONFIG_CRYPT_REMOTE": f"store:{task.bucket}/rclone",
+        "RCLONE_CONFIG_CRYPT_REMOTE": f"store:{task.bucket}/{PREFIX}",
         "RCLONE_CONFIG_CRYPT_PASSWORD": password.stdout.decode().strip(),
     }
