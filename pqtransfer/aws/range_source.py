@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 MAXIMUM_BODIES = 5
 """How many bodies of one range may break off before the read is given up."""
 FIRST_WAIT_SECONDS = 0.2
-CHUNK_SIZE_BYTES = 256 << 10
+CHUNK_SIZE_BYTES = 512 << 10
 _RANGE_GONE_CODES = frozenset({"416", "InvalidRange"})
 
 
