@@ -78,7 +78,7 @@ def write_report(results: Results) -> str:
 def _describe_run(results: Results) -> Iterator[str]:
     facts = "\n".join(f"| {name} | {value} |" for name, value in results.machine.items())
     yield (
-        f"Command: `{results.command}`, {results.date}, {results.took_seconds / 60:.0f} minutes; medians of {results.runs} "
+        f"Command: `{results.command}`, {results.date}, {results.took_seconds / 60:.0f} min; medians of {results.runs} "
         "(range)."
     )
     yield f"| | |\n|---|---|\n{facts}"
@@ -131,6 +131,7 @@ def _write_bound(results: Results) -> Iterator[str]:
             f"{plain.wall_seconds / bound_seconds:.2f} times the speed of boto3's plain download, and the most that "
             f"any client that checks and decrypts could reach on this machine.",
             width=120,
+            break_on_hyphens=False,
         )
 
 
