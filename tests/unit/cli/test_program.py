@@ -40,7 +40,7 @@ def test_help_needs_no_cloud_library(tmp_path: Path) -> None:
     script = (
         "import sys; from typer.testing import CliRunner; from pqtransfer.cli.main import app; "
         "result = CliRunner().invoke(app, ['--help']); assert result.exit_code == 0; "
-        "print([name for name in ('boto3', 'botocore', 'obstore', 'cryptography', 'oqs') if name in sys.modules])"
+        "print([name for name in ('boto3', 'botocore', 'cryptography', 'oqs') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=True
