@@ -32,7 +32,7 @@ from scripts.sample_model import read_size
 REPORT = ROOT / "docs" / "benchmarks.md"
 MEMORY_FOLDER = Path("/dev/shm")  # noqa: S108 - a tmpfs, in a new folder of its own
 CONTENDERS: dict[str, tuple[str, ...]] = {
-    "send": ("pqtransfer_sdk", "boto3_plain", "encryption_sdk", "pyrage_boto3", "rclone_crypt"),
+    "send": ("pqtransfer_sdk", "boto3_plain", "boto3_checked", "encryption_sdk", "pyrage_boto3", "rclone_crypt"),
     "receive": (
         "pqtransfer_sdk",
         "boto3_plain",
@@ -50,7 +50,7 @@ WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
 SMOKE_SIZE_BYTES = 64 << 20
 CORE_SIZE_BYTES = 2 << 30
-COPIES_ON_DISK = 12
+COPIES_ON_DISK = 14
 """The file, an object of each contender, and what was replaced and the store has not yet removed."""
 
 
@@ -146,7 +146,11 @@ def _measure_transfers(
         )
 
     # What is to be received has to be sent first, also when only receiving is measured.
-    sends = CONTENDERS["send"] if "send" in names or "receive" in names else CONTENDERS["receive-disk"][:2]
+    if "send" in names:
+        sends = CONTENDERS["send"]
+    else:
+        received = {contender for name in names for contender in CONTENDERS.get(name, ())}
+        sends = tuple(contender for contender in CONTENDERS["send"] if contender in received)
     sent = run("send", "send", source, times=runs if "send" in names else 1, contenders=sends)
     if "send" in names:
         tables["send"] = sent
