@@ -16,6 +16,8 @@ from pqtransfer.transfers.folder import ObjectExistsError
 
 PARTIAL_SUFFIX = ".pqtransfer-partial"
 SYNCHRONISED_TOGETHER_BYTES = 256 << 20
+WRITTEN_TOGETHER_BYTES = 256 << 10
+"""For larger writes the kernel looks for larger pages, at any price in CPU once its cache fills the memory."""
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _NO_HARD_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 
@@ -119,7 +121,8 @@ class PartialFile:
         with explain_os_errors(self.path, needed_bytes=len(data)):
             with self._writing:
                 while written < len(data):
-                    written += os.pwrite(self._descriptor, data[written:], offset + written)
+                    piece = data[written : written + WRITTEN_TOGETHER_BYTES]
+                    written += os.pwrite(self._descriptor, piece, offset + written)
                 self._unsynchronised_bytes += written
                 synchronises = self._unsynchronised_bytes >= SYNCHRONISED_TOGETHER_BYTES
                 if synchronises:
