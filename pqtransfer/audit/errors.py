@@ -1,6 +1,6 @@
 """What can be wrong with the audit log. Each message says what to do; a verifier reports findings instead."""
 
-from pqtransfer.errors import InputError, IntegrityError
+from pqtransfer.errors import InputError, IntegrityError, UnavailableError
 
 
 class InvalidProofError(IntegrityError):
@@ -75,8 +75,18 @@ class EventTooLargeError(InputError):
         )
 
 
-class InvalidBatchError(InputError):
-    """A batch cannot be sequenced as it is."""
+class RolledBackStateError(IntegrityError):
+    """The sequencer's state is older than a checkpoint that the log has signed: going on would fork the log."""
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"this batch cannot be appended to the audit log: {reason}")
+    def __init__(self, state_size: int, signed_size: int) -> None:
+        super().__init__(
+            f"the audit log has signed {signed_size} entries, but its state says {state_size}: the state was set back; "
+            "restore it from the staged batch of the last checkpoint, and find out who changed it"
+        )
+
+
+class LogMovedError(UnavailableError):
+    """Another sequencer has moved the log meanwhile."""
+
+    def __init__(self) -> None:
+        super().__init__("another sequencer has moved the audit log; read it again and append then")
