@@ -14,6 +14,7 @@ class TileMissingError(IntegrityError):
     """A tile or an entry bundle that the checkpoint needs is not there."""
 
     def __init__(self, path: str) -> None:
+        self.path = path
         super().__init__(f"{path} is missing from the log; restore it from a copy, and find out who removed it")
 
 
@@ -21,6 +22,7 @@ class DamagedTileError(IntegrityError):
     """A tile or an entry bundle is not what the checkpoint commits to."""
 
     def __init__(self, path: str, reason: str) -> None:
+        self.path = path
         super().__init__(f"{path} is damaged: {reason}; keep it as evidence and restore it from a copy")
 
 

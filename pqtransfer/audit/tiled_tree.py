@@ -16,7 +16,7 @@ from pqtransfer.audit.tiles import (
     Tile,
     find_tile,
     list_partial_tiles,
-    require_tile_length,
+    read_hashes,
 )
 from pqtransfer.audit.tree import (
     HASH_LENGTH_BYTES,
@@ -43,7 +43,7 @@ class TiledTree:
         self.checkpoint = checkpoint
         self._read = read_tile
         self._cache: OrderedDict[Tile, bytes] = OrderedDict()
-        self._edge = {tile: self._read_unchecked(tile) for tile in list_partial_tiles(checkpoint.size)}
+        self._edge = {tile: read_hashes(tile, read_tile) for tile in list_partial_tiles(checkpoint.size)}
         roots = [_hash_part(data, height, index) for tile, data in self._edge.items() for height, index in _parts(tile)]
         if fold_roots(roots) != checkpoint.root:
             raise DamagedTileError(
@@ -70,7 +70,7 @@ class TiledTree:
             return self._cache[tile]
         parent, place = tile.parent
         expected = _slice(self.read_tile(level + 1, parent), place, 1)
-        data = self._read_unchecked(tile)
+        data = read_hashes(tile, self._read)
         if hash_subtree(data) != expected:
             raise DamagedTileError(tile.path, "its hashes do not lead to the root of the checkpoint")
         self._cache[tile] = data
@@ -95,11 +95,6 @@ class TiledTree:
     def prove_consistency(self, old_size: int) -> list[bytes]:
         """The proof that the first `old_size` entries were all there was at that size."""
         return prove_consistency(old_size, self.checkpoint.size, self.read_node)
-
-    def _read_unchecked(self, tile: Tile) -> bytes:
-        data = self._read(tile.path)
-        require_tile_length(data, tile)
-        return data
 
 
 def _parts(tile: Tile) -> list[tuple[int, int]]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from pqtransfer.audit.errors import DamagedTileError
+from pqtransfer.audit.errors import DamagedTileError, TileMissingError
 from pqtransfer.audit.tree import HASH_LENGTH_BYTES
 
 TILE_HEIGHT = 8
@@ -20,6 +20,8 @@ BUNDLES = -1
 """The level of the entries themselves."""
 ENTRY_LIMIT_BYTES = (1 << 16) - 1
 PREFIX_LENGTH_BYTES = 2
+ENTRIES_READ_AT_MOST = 2 * TILE_WIDTH
+"""More than a bundle may have, so that a reader can say what was put into one."""
 BUNDLE_LIMIT_BYTES = TILE_WIDTH * (PREFIX_LENGTH_BYTES + ENTRY_LIMIT_BYTES)
 
 PATH = re.compile(
@@ -125,23 +127,70 @@ def split_bundle(data: bytes, *, path: str, width: int) -> Sequence[bytes]:
     Raises:
         DamagedTileError: it does not consist of exactly `width` entries.
     """
-    entries, at, end = list[bytes](), 0, len(data)
-    while at < end:
-        start = at + PREFIX_LENGTH_BYTES
-        at = start + (data[at] << 8) + data[at + 1] if start <= end else end + 1
-        entries.append(data[start:at])
-    if at != end:
-        raise DamagedTileError(path, "it ends within an entry")
+    entries = split_entries(data, path=path)
     if len(entries) != width:
         raise DamagedTileError(path, f"it has {len(entries)} entries, not {width}")
     return entries
 
 
-def require_tile_length(data: bytes, tile: Tile) -> None:
-    """Check that a tile of hashes has the bytes that its width says.
+def split_entries(data: bytes, *, path: str) -> Sequence[bytes]:
+    """The entries of a bundle of any width.
 
     Raises:
-        DamagedTileError: it does not.
+        DamagedTileError: it ends within an entry, or has more than a bundle may have.
     """
-    if len(data) != tile.width * HASH_LENGTH_BYTES:
-        raise DamagedTileError(tile.path, f"it has {len(data)} bytes, not {tile.width * HASH_LENGTH_BYTES}")
+    if len(data) > BUNDLE_LIMIT_BYTES:
+        raise DamagedTileError(path, f"it has more than {BUNDLE_LIMIT_BYTES} bytes")
+    entries, at, end = list[bytes](), 0, len(data)
+    while at < end and len(entries) <= ENTRIES_READ_AT_MOST:
+        start = at + PREFIX_LENGTH_BYTES
+        at = start + (data[at] << 8) + data[at + 1] if start <= end else end + 1
+        entries.append(data[start:at])
+    if len(entries) > ENTRIES_READ_AT_MOST:
+        raise DamagedTileError(path, f"it has more than {ENTRIES_READ_AT_MOST} entries")
+    if at != end:
+        raise DamagedTileError(path, "it ends within an entry")
+    return entries
+
+
+def read_entries(tile: Tile, read_tile: ReadTile) -> Sequence[bytes]:
+    """The entries of a bundle, however many there are. A partial bundle may have made way for the full one.
+
+    Raises:
+        TileMissingError: neither is there.
+        DamagedTileError: it is no bundle.
+    """
+    try:
+        return split_entries(read_tile(tile.path), path=tile.path)
+    except TileMissingError:
+        full = _read_full(tile, read_tile)
+        if full is None:
+            raise
+        return split_entries(full, path=Tile(tile.level, tile.index).path)[: tile.width]
+
+
+def read_hashes(tile: Tile, read_tile: ReadTile) -> bytes:
+    """The hashes of a tile, not checked yet. A partial tile may have made way for the full one.
+
+    Raises:
+        TileMissingError: neither is there.
+        DamagedTileError: it has another length.
+    """
+    length = tile.width * HASH_LENGTH_BYTES
+    try:
+        data = read_tile(tile.path)
+    except TileMissingError:
+        full = _read_full(tile, read_tile)
+        if full is None:
+            raise
+        data = full[:length]
+    if len(data) != length:
+        raise DamagedTileError(tile.path, f"it has {len(data)} bytes, not {length}")
+    return data
+
+
+def _read_full(tile: Tile, read_tile: ReadTile) -> bytes | None:
+    try:
+        return read_tile(Tile(tile.level, tile.index).path) if tile.is_partial else None
+    except TileMissingError:
+        return None

@@ -1,0 +1,179 @@
+"""Verifies a log from its files and public keys alone: no cloud, no network, no trust in who keeps the files.
+
+Integrity: the checkpoint is signed, continues what was trusted before, and every entry hashes into its root.
+Completeness: the numbers of each producer have no hole. It reads bundle after bundle:
+memory <= 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + 300 bytes for each producer + the findings.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+
+from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy, open_checkpoint
+from pqtransfer.audit.errors import DamagedTileError, MalformedEventError, TileMissingError
+from pqtransfer.audit.events import read_event_header
+from pqtransfer.audit.findings import Finding, FindingKind, Report
+from pqtransfer.audit.histories import compare_histories, name_tile_error
+from pqtransfer.audit.positions import Numbering, Placement
+from pqtransfer.audit.rebuilding import rebuild_edge
+from pqtransfer.audit.tiled_tree import TiledTree
+from pqtransfer.audit.tiles import BUNDLES, TILE_WIDTH, ReadTile, Tile, find_tile, read_entries
+from pqtransfer.audit.tree import HASH_LENGTH_BYTES, LEAF_PREFIX
+from pqtransfer.errors import IntegrityError
+
+
+def verify_log(
+    checkpoint_note: bytes | None,
+    policy: TrustPolicy,
+    read_tile: ReadTile,
+    *,
+    trusted: Checkpoint | None = None,
+    first_index: int = 0,
+    numberings: Mapping[str, Numbering] | None = None,
+    expected_numbers: Mapping[str, int] | None = None,
+) -> Report:
+    """Verify a log; whatever is wrong is in the report, not raised.
+
+    Args:
+        checkpoint_note: what stands at `checkpoint`; None when nothing does.
+        policy: whose signatures it must carry.
+        read_tile: reads the log's files.
+        trusted: a checkpoint that was verified before, of this log.
+        first_index: the first entry to read: for an incremental check the size of `trusted`, after a purge the first
+            entry that was kept. It is rounded down to the beginning of its bundle for integrity.
+        numberings: with `first_index`, those of the report up to there.
+        expected_numbers: the last number that each producer says it has sent, where that is known from elsewhere.
+    """
+    report = Report(first_index=first_index, numberings=_copy(numberings or {}))
+    if checkpoint_note is None:
+        report.add(Finding(FindingKind.CHECKPOINT_MISSING, "checkpoint", explanation="the log shows no checkpoint"))
+        return report
+    try:
+        signed = open_checkpoint(checkpoint_note, policy)
+    except IntegrityError as error:
+        report.add(Finding(FindingKind.CHECKPOINT_UNTRUSTED, "checkpoint", explanation=str(error)))
+        return report
+    report.checkpoint, report.witness_times = signed.checkpoint, dict(signed.witness_times)
+    if trusted is not None:
+        for finding in compare_histories(trusted, signed.checkpoint, read_tile):
+            report.add(finding)
+    tree = _open_tree(signed.checkpoint, read_tile, report)
+    if tree is not None:
+        _verify_entries(tree, read_tile, report)
+    _verify_numbers(report, expected_numbers or {})
+    return report
+
+
+def _open_tree(checkpoint: Checkpoint, read_tile: ReadTile, report: Report) -> TiledTree | None:
+    """The tree of the checkpoint; where tiles of its right edge are wrong, with what the entries say they should be."""
+    try:
+        return TiledTree(checkpoint, read_tile)
+    except (TileMissingError, DamagedTileError):
+        pass
+    try:
+        edge = rebuild_edge(checkpoint, read_tile)
+    except TileMissingError as error:
+        explanation = f"{error.path} and tiles of the log's end are not there"
+        report.add(Finding(FindingKind.LOG_TRUNCATED, error.path, explanation=explanation))
+        return None
+    except DamagedTileError as error:
+        explanation = "neither tiles nor entries lead to the root that the log has signed"
+        report.add(Finding(FindingKind.TREE_REPLACED, error.path, explanation=explanation))
+        return None
+    for path, data in edge.items():
+        try:
+            if read_tile(path) != data:
+                report.add(name_tile_error(DamagedTileError(path, "its hashes are not those of the entries")))
+        except TileMissingError as error:
+            report.add(name_tile_error(error))
+    return TiledTree(checkpoint, lambda path: edge[path] if path in edge else read_tile(path))
+
+
+def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report) -> None:
+    size = tree.checkpoint.size
+    for index in range(report.first_index // TILE_WIDTH, -(-size // TILE_WIDTH)):
+        bundle = find_tile(BUNDLES, index, size)
+        try:
+            expected = tree.read_tile(0, index)
+        except (TileMissingError, DamagedTileError) as error:
+            report.add(name_tile_error(error))
+            continue
+        first = index * TILE_WIDTH
+        try:
+            entries = _keep_true(read_entries(bundle, read_tile), bundle, expected, report)
+        except DamagedTileError as error:
+            report.add(Finding(FindingKind.BUNDLE_DAMAGED, bundle.path, first, None, str(error)))
+            continue
+        except TileMissingError as error:
+            is_last = first + bundle.width == size
+            kind = FindingKind.LOG_TRUNCATED if is_last else FindingKind.ENTRIES_MISSING
+            finding = Finding(kind, bundle.path, first, first + bundle.width - 1, str(error))
+            report.add(finding)
+            continue
+        fresh = max(report.first_index - first, 0)
+        _take_numbers(entries[fresh:], first + fresh, report)
+        report.entries_checked += len(entries) - fresh
+
+
+def _keep_true(entries: Sequence[bytes], bundle: Tile, expected: bytes, report: Report) -> Sequence[bytes]:
+    """The entries of a bundle that are those of the tree; what is wrong with the others goes into the report."""
+    hashes = [sha256(LEAF_PREFIX + entry).digest() for entry in entries]
+    if b"".join(hashes) == expected:
+        return entries
+    wanted = [expected[at : at + HASH_LENGTH_BYTES] for at in range(0, len(expected), HASH_LENGTH_BYTES)]
+    report.add(_name_difference(hashes, wanted, bundle))
+    known = set(wanted)
+    return [entry for entry, found in zip(entries, hashes, strict=True) if found in known]
+
+
+def _name_difference(hashes: list[bytes], wanted: list[bytes], bundle: Tile) -> Finding:
+    """How the entries that are there differ from those that the tree has."""
+    begin = bundle.index * TILE_WIDTH
+    places = [at for at, (found, leaf) in enumerate(zip(hashes, wanted, strict=False)) if found != leaf]
+    first = begin + (places[0] if places else min(len(hashes), len(wanted)))
+    surplus, missing = Counter(hashes) - Counter(wanted), Counter(wanted) - Counter(hashes)
+    if not surplus and not missing:
+        kind = FindingKind.ENTRIES_REORDERED
+    elif not surplus:
+        kind = FindingKind.ENTRY_DELETED
+    elif not missing:
+        kind = FindingKind.ENTRY_INSERTED
+    else:
+        kind = FindingKind.ENTRY_CHANGED
+    last = begin + places[-1] if places and len(hashes) == len(wanted) else None
+    count = max(surplus.total(), missing.total(), len(places) if not surplus else 0)
+    return Finding(kind, bundle.path, first, last, f"{count} of its entries are not what the log has signed")
+
+
+def _take_numbers(entries: Sequence[bytes], index: int, report: Report) -> None:
+    numberings = report.numberings
+    for entry in entries:
+        try:
+            producer, number, _ = read_event_header(entry)
+        except MalformedEventError as error:
+            report.add(Finding(FindingKind.NOT_AN_EVENT, "entry", index, None, str(error)))
+        else:
+            numbering = numberings.get(producer)
+            if numbering is None:
+                numbering = numberings[producer] = Numbering()
+            if number == numbering.last + 1:
+                numbering.last = number
+            elif numbering.add(number) is Placement.REPEATED:
+                explanation = f"entry {index} has a number that was there before"
+                report.add(Finding(FindingKind.SEQUENCE_REPEATED, producer, number, None, explanation))
+        index += 1
+
+
+def _verify_numbers(report: Report, expected_numbers: Mapping[str, int]) -> None:
+    for producer, numbering in sorted(report.numberings.items()):
+        for gap in numbering.gaps:
+            report.add(Finding(FindingKind.SEQUENCE_GAP, producer, gap.first, gap.last, "these events are missing"))
+    for producer, expected in sorted(expected_numbers.items()):
+        last = report.numberings.get(producer, Numbering()).last
+        if last < expected:
+            explanation = "the producer has sent these events, and the log does not have them"
+            report.add(Finding(FindingKind.EVENTS_WITHHELD, producer, last + 1, expected, explanation))
+
+
+def _copy(numberings: Mapping[str, Numbering]) -> dict[str, Numbering]:
+    return {producer: Numbering(numbering.last, numbering.gaps) for producer, numbering in numberings.items()}
