@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from pqtransfer.audit.checkpoints import SIZE_AT_MOST, Checkpoint
 from pqtransfer.audit.errors import DamagedTileError, MalformedEventError
 from pqtransfer.audit.events import AuditEvent, EventHeader
+from pqtransfer.audit.note_keys import is_key_name
 from pqtransfer.audit.positions import Gap, Placement, PositionTracker, ProducerPosition
 from pqtransfer.audit.tiled_tree import TiledTree
 from pqtransfer.audit.tiles import (
@@ -41,6 +42,13 @@ class LogState(BaseModel):
     origin: str = Field(max_length=255)
     size: int = Field(default=0, ge=0, le=SIZE_AT_MOST)
     hashes: Annotated[tuple[Base64Bytes, ...], Field(strict=False, max_length=64)] = ()
+
+    @model_validator(mode="after")
+    def _check_hashes(self) -> Self:
+        if not is_key_name(self.origin):
+            raise ValueError("the origin is no name of a log")
+        CompactRange(self.size, self.hashes)
+        return self
 
     @property
     def compact_range(self) -> CompactRange:

@@ -12,6 +12,14 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
+from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
+from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header
+from pqtransfer.audit.note_keys import NoteKey
+from pqtransfer.audit.notes import Note
+from pqtransfer.audit.proofs import EntryProof
+from pqtransfer.audit.sequencing import LogState
+from pqtransfer.audit.tiles import encode_bundle, split_bundle
+from pqtransfer.audit.tree import hash_leaf, hash_node
 from pqtransfer.crypto import floe
 from pqtransfer.crypto.canonical_json import encode_base64, read_canonical_json, write_canonical_json
 from pqtransfer.crypto.envelope import ENVELOPE_CONTEXT, Envelope, open_envelope
@@ -24,6 +32,8 @@ from pqtransfer.errors import PqtransferError
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request, sign_request
 from tests.containers import Container, make_bytes, make_identity, open_container
+from tests.unit.audit.keys import LOG_SIGNERS, ORIGIN, POLICY, TIME_SECONDS, WITNESS_SIGNERS
+from tests.unit.audit.samples import make_event, make_full_event
 
 Target: TypeAlias = Callable[[bytes], bool]
 
@@ -43,6 +53,8 @@ REQUEST = TransferRequest(
     expected_sha256=bytes(32),
     metadata={"round": "7"},
 )
+ENTRIES = [make_event().to_json(), make_full_event(EventKind.ACCESS).to_json()]
+CHECKPOINT = Checkpoint(ORIGIN, 2, hash_node(*map(hash_leaf, ENTRIES)))
 CIPHER = FloeCipher(SecretBytes(bytes(32)), associated_data=b"", segment_size_bytes=SEGMENT_SIZE, iv=bytes(32))
 
 
@@ -198,6 +210,76 @@ def read_request(data: bytes) -> bool:
     return True
 
 
+def read_audit_event(data: bytes) -> bool:
+    """What is read is written the same way, and its header is the one that is found without reading it."""
+    try:
+        event = AuditEvent.from_json(data)
+    except PqtransferError:
+        return False
+    assert event.to_json() == data, "two spellings of one event"
+    assert read_event_header(data) == (event.producer, event.sequence, event.event_id), "a header of something else"
+    return True
+
+
+def read_audit_bundle(data: bytes) -> bool:
+    """A bundle of three entries."""
+    try:
+        entries = split_bundle(data, path="bundle", width=3)
+    except PqtransferError:
+        return False
+    assert encode_bundle(entries) == data, "bytes that belong to no entry"
+    return True
+
+
+def read_note(data: bytes) -> bool:
+    try:
+        note = Note.from_bytes(data)
+    except PqtransferError:
+        return False
+    assert note.to_bytes() == data, "two spellings of one note"
+    return True
+
+
+def read_note_key(data: bytes) -> bool:
+    try:
+        key = NoteKey.from_text(data.decode())
+    except (PqtransferError, UnicodeDecodeError):
+        return False
+    assert str(key).encode() == data, "two spellings of one key"
+    return True
+
+
+def read_checkpoint(data: bytes) -> bool:
+    """A checkpoint that is believed is the one that the log and its witness signed."""
+    try:
+        signed = open_checkpoint(data, POLICY)
+    except PqtransferError:
+        return False
+    assert signed.checkpoint == CHECKPOINT, "a forged checkpoint"
+    return True
+
+
+def read_audit_proof(data: bytes) -> bool:
+    """An entry that is proven is in the log."""
+    try:
+        proof = EntryProof.from_bytes(data)
+        proof.check(POLICY)
+    except PqtransferError:
+        return False
+    assert proof.entry == ENTRIES[proof.index], "an entry that nobody logged"
+    return True
+
+
+def read_audit_state(data: bytes) -> bool:
+    try:
+        state = LogState.from_json(data)
+    except PqtransferError:
+        return False
+    assert state.to_json() == data, "two spellings of one state"
+    assert state.checkpoint.size == state.size
+    return True
+
+
 def _sign(data: bytes, context: bytes) -> bytes | None:
     """A document around any JSON body; None where even the hostile sender cannot write one."""
     try:
@@ -223,6 +305,9 @@ _BODIES = [
 _IDENTITY = BOB.to_public().to_json()
 
 _REQUEST_JSON = REQUEST.to_json().encode()
+_NOTE = cosign(
+    sign_checkpoint(CHECKPOINT, LOG_SIGNERS, time_seconds=TIME_SECONDS), WITNESS_SIGNERS, time_seconds=TIME_SECONDS
+).to_bytes()
 
 TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "json": (read_json, [b"{}", _IDENTITY, b'{"a":[1,-2,{"b":null}],"\xe2\x82\xac":"\\u0001\\n\\""}']),
@@ -246,4 +331,11 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "floe-header": (read_floe_header, [CIPHER.header]),
     "message": (read_message, [sign_request(REQUEST, ALICE.signing).encode()]),
     "request": (read_request, [_REQUEST_JSON, _REQUEST_JSON.replace(b"encrypt", b"rewrap")]),
+    "audit-event": (read_audit_event, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
+    "audit-bundle": (read_audit_bundle, [encode_bundle([*ENTRIES, b""]), encode_bundle([b"", b"a", b"bc"])]),
+    "audit-note": (read_note, [_NOTE]),
+    "audit-note-key": (read_note_key, [str(signer.key).encode() for signer in (*LOG_SIGNERS, *WITNESS_SIGNERS)]),
+    "audit-checkpoint": (read_checkpoint, [_NOTE]),
+    "audit-proof": (read_audit_proof, [EntryProof(ENTRIES[1], 1, (hash_leaf(ENTRIES[0]),), _NOTE).to_bytes()]),
+    "audit-state": (read_audit_state, [LogState(origin=ORIGIN, size=3, hashes=(bytes(32), bytes(32))).to_json()]),
 }

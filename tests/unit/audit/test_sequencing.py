@@ -298,5 +298,9 @@ def test_a_state_is_read_as_it_was_written() -> None:
     state = LogState(origin=ORIGIN)
     assert LogState.from_json(state.to_json()) == state
     assert state.checkpoint.size == 0
+    for size, hashes in ((2, ""), (0, '"AAAA"'), (1, '"AAAA"')):
+        data = f'{{"format":"pqtransfer-audit-state/1","hashes":[{hashes}],"origin":"o","size":{size}}}'
+        with pytest.raises(MalformedDocumentError):
+            LogState.from_json(data.encode())
     with pytest.raises(MalformedDocumentError):
         LogState.from_json(b"{}")
