@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from pqtransfer.errors import UnavailableError
 
-STALE_SECONDS = 150.0
-"""Longer than one long poll with its retry: a loop that has not turned since, and no heartbeat, is taken for hung."""
+STALE_SECONDS = 300.0
+"""Longer than one long poll or one call with all of its retries: a loop that has not turned since, and whose heart has
+not beaten, is taken for hung."""
 
 
 class HealthPortError(UnavailableError):

@@ -26,7 +26,12 @@ from aws_lambda_powertools import Logger
 from pqtransfer.aws.queue import QueueMessage, TransferQueue
 from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import InputError, PqtransferError, UnavailableError
-from pqtransfer.keys.registry import KeyNotFoundError, KeyNotUsableError, ParticipantUnknownError
+from pqtransfer.keys.registry import (
+    KeyNotFoundError,
+    KeyNotUsableError,
+    ParticipantUnknownError,
+    RegistryDamagedError,
+)
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
 from pqtransfer.transfers.heartbeat import Heartbeat
 from pqtransfer.transfers.job import JobContext
@@ -36,6 +41,7 @@ from pqtransfer.transfers.ledger import (
     Lease,
     LeaseLostError,
     Progress,
+    RecordDamagedError,
     TransferConflictError,
     TransferLedger,
     TransferRecord,
@@ -56,7 +62,9 @@ LONGEST_RETRY_SECONDS = 600.0
 LONGEST_IDLE_SECONDS = 30.0
 """Between two tries to reach the queue: well under the time after which a silent loop is taken for hung."""
 
+DAMAGED = (RecordDamagedError, RegistryDamagedError)
 NOT_TO_BE_RUN = (
+    *DAMAGED,
     MalformedRequestError,
     UntrustedRequestError,
     ParticipantUnknownError,
@@ -64,7 +72,7 @@ NOT_TO_BE_RUN = (
     KeyNotUsableError,
     TransferConflictError,
 )
-"""Why a message is rejected: it is no request, not its sender's, or not the one that has this id."""
+"""Why a message is rejected: no request, not its sender's, not the one that has this id, or records are damaged."""
 
 logger = Logger(service="transfer-worker", child=True)
 
@@ -126,7 +134,7 @@ class Worker:
                     if self.shutdown.is_requested:  # the stop came while the poll was waiting
                         self.queue.keep_invisible(message, visibility_seconds=0)
                     else:
-                        self.handle(message)
+                        self._handle_or_put_off(message, failures + 1)
                 failures, wait_seconds = 0, self.settings.long_poll_seconds
             except UnavailableError as error:
                 failures += 1
@@ -134,17 +142,25 @@ class Worker:
                 self.shutdown.wait(min(LONGEST_IDLE_SECONDS, backoff_seconds(failures)))
             self.health.turned(queue_reached=failures == 0)
 
+    def _handle_or_put_off(self, message: QueueMessage, failures: int) -> None:
+        """Handle a message; during an outage keep it away longer and longer, so that its receives last."""
+        try:
+            self.handle(message)
+        except UnavailableError:
+            self.queue.keep_invisible(message, visibility_seconds=int(backoff_seconds(failures)))
+            raise
+
     def handle(self, message: QueueMessage) -> None:
         """Settle one message, as the table at the head of this file says."""
         try:
             request = self.read_request(message.body)
             record = self.ledger.submit(request, at=self.now())
+            self.health.turned(queue_reached=True)
+            lease = self._claim(request)
         except NOT_TO_BE_RUN as error:
             logger.error("rejected a message", extra={"message_id": message.message_id, "reason": str(error)})
             self.queue.reject(message, explain_failure(error))
             return
-        try:
-            lease = self._claim(request)
         except ClaimedElsewhereError as error:
             logger.info("the transfer is held elsewhere", extra={"reason": str(error)})
             self.queue.keep_invisible(message, visibility_seconds=self._seconds_until_free(record))
@@ -205,7 +221,7 @@ class Worker:
         context = replace(self._context(stop), watch=heartbeat.watch, confirm=heartbeat.confirm)
         logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
         try:
-            if has_passed(request.deadline, now=self.now()) and request.deadline is not None:
+            if lease.attempt == 1 and request.deadline is not None and has_passed(request.deadline, now=self.now()):
                 raise DeadlinePassedError(request.deadline)
             with heartbeat:
                 result = self.pipeline.run(request, context)
@@ -215,10 +231,10 @@ class Worker:
             raise
         except ShutdownError as error:
             logger.info("gives the transfer back", extra={"reason": str(error)})
-            self.ledger.release(lease, at=self.now(), error=None, led_nowhere=False)
+            self.ledger.release(lease, at=self.now(), error=None, progress=heartbeat.read_progress())
             self.queue.keep_invisible(message, visibility_seconds=0)
         except UnavailableError as error:
-            self._retry_later(lease, message, error, led_nowhere=not heartbeat.has_moved)
+            self._retry_later(lease, message, error, heartbeat.read_progress())
         except PqtransferError as error:
             logger.error("transfer failed", extra={"code": error.code, "reason": str(error)})
             # First the ledger: a worker that was overtaken ends here, and drops nothing of its successor's.
@@ -266,10 +282,10 @@ class Worker:
         except PqtransferError as error:
             logger.warning("could not drop an upload", extra={"code": error.code, "reason": str(error)})
 
-    def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError, *, led_nowhere: bool) -> None:
+    def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError, progress: Progress) -> None:
         wait_seconds = int(backoff_seconds(lease.tries))
         logger.warning("will try again", extra={"code": error.code, "reason": str(error), "in_seconds": wait_seconds})
-        self.ledger.release(lease, at=self.now(), error=explain_failure(error), led_nowhere=led_nowhere)
+        self.ledger.release(lease, at=self.now(), error=explain_failure(error), progress=progress)
         self.queue.keep_invisible(message, visibility_seconds=wait_seconds)
 
     def _give_up(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: PqtransferError) -> None:

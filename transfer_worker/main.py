@@ -16,7 +16,13 @@ from types import FrameType
 from aws_lambda_powertools import Logger
 
 from pqtransfer.aws.checkpoints import DynamoCheckpointStore, KmsDataKeySealer
-from pqtransfer.aws.clients import Session, client_config, make_session
+from pqtransfer.aws.clients import (
+    WAITING_READ_TIMEOUT_SECONDS,
+    Session,
+    client_config,
+    make_session,
+    prompt_client_config,
+)
 from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -60,9 +66,9 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
     """A worker on AWS, acting with the session's credentials."""
     config = client_config()
     ledger = DynamoTransferLedger.open(session, settings.transfers_table)
-    prompt_ledger = DynamoTransferLedger.open(
-        session, settings.transfers_table, within_seconds=settings.lease_seconds * 2 / 3
-    )
+    prompt_seconds = settings.lease_seconds / 3  # a beat makes two calls, and must end before the lease does
+    prompt_ledger = DynamoTransferLedger.open(session, settings.transfers_table, within_seconds=prompt_seconds)
+    polling_config = client_config(attempts=POLLING_ATTEMPTS, read_timeout_seconds=WAITING_READ_TIMEOUT_SECONDS)
     checkpoints = session.resource("dynamodb", config=config).Table(settings.checkpoints_table)
     registry = DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table)
     sites = S3Connection.open(session)
@@ -88,7 +94,8 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         settings=settings,
         read_request=read_request,
         queue=TransferQueue(
-            session.client("sqs", config=client_config(attempts=POLLING_ATTEMPTS)),
+            session.client("sqs", config=polling_config),
+            prompt_client=session.client("sqs", config=prompt_client_config(within_seconds=prompt_seconds)),
             queue_url=settings.queue_url,
             dead_letter_queue_url=settings.dead_letter_queue_url,
         ),

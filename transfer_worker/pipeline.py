@@ -166,7 +166,7 @@ class TransferPipeline:
         decrypt_model(order, container=container, destination=self.storage.site(destination.bucket), context=context)
         return describe_container(manifest.body, location=str(destination), epoch=stored.envelope.body.epoch)
 
-    def _rewrap(self, request: TransferRequest, _context: JobContext) -> TransferResult:
+    def _rewrap(self, request: TransferRequest, context: JobContext) -> TransferResult:
         container, manifest = self._named_container(request)
         holder = self._holder(request.sender)
         recipients = resolve_recipients(
@@ -185,6 +185,7 @@ class TransferPipeline:
             read_current=lambda: read_trusted_envelope(
                 container, manifest.body, find_signing_key=self._find_signing_key
             ),
+            confirm=context.confirm,
         )
         return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
 

@@ -18,8 +18,11 @@ __all__ = [
 ]
 
 MAXIMUM_ATTEMPTS = 8
-CONNECT_TIMEOUT_SECONDS = 10
-READ_TIMEOUT_SECONDS = 60
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 10
+OBJECT_READ_TIMEOUT_SECONDS = 60
+WAITING_READ_TIMEOUT_SECONDS = 60
+"""For calls that are answered late on purpose: long polls, and functions that are waited for."""
 
 
 def make_session(*, profile: str | None = None, region: str | None = None) -> Session:
@@ -37,12 +40,14 @@ def make_role_session(credentials: "CredentialsTypeDef", *, region: str | None) 
     )
 
 
-def client_config(*, connections: int = 16, attempts: int | None = None) -> Config:
+def client_config(
+    *, connections: int = 16, attempts: int | None = None, read_timeout_seconds: float = READ_TIMEOUT_SECONDS
+) -> Config:
     """For control-plane clients: `standard` retries (exponential backoff with jitter, 8 attempts unless told)."""
     return Config(
         retries={"mode": "standard", "total_max_attempts": attempts or MAXIMUM_ATTEMPTS},
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
-        read_timeout=READ_TIMEOUT_SECONDS,
+        read_timeout=read_timeout_seconds,
         max_pool_connections=connections,
     )
 
@@ -59,7 +64,7 @@ def object_client_config(*, path_style: bool, connections: int = 16) -> Config:
     The SHA-256 of a part goes along as a signed header that the store checks, so the body needs no second hash for the
     signature (`payload_signing_enabled`), and no checksum that nobody asked for.
     """
-    return client_config(connections=connections).merge(
+    return client_config(connections=connections, read_timeout_seconds=OBJECT_READ_TIMEOUT_SECONDS).merge(
         Config(
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",

@@ -2,9 +2,11 @@
 
 `request`, `progress` and `result` are JSON strings; what conditions, indexes and stream readers need stands in
 attributes: `state`, `sender`, `recipients`, `kind`, `correlation_id`, `owner`, `attempt`, `lease_expires_at_ms`,
-`tries`, `failure`.
+`tries`,
+`most_parts_done`, `failure`.
 """
 
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,27 +16,30 @@ from boto3.dynamodb.conditions import Key
 from pqtransfer.aws.clients import Session, client_config, prompt_client_config
 from pqtransfer.aws.failures import ConditionFailedError, translated
 from pqtransfer.transfers.ledger import (
-    FINAL_STATES,
     ClaimedElsewhereError,
     Failure,
-    IllegalStepError,
     Lease,
     LeaseLostError,
     Progress,
+    RecordDamagedError,
     TransferConflictError,
     TransferNotFoundError,
     TransferRecord,
     TransferResult,
     TransferState,
+    count_tries,
+    require_claimable,
     require_legal_step,
 )
-from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.request import MalformedRequestError, TransferRequest
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 SENDER_INDEX = "sender-index"
 STATE_INDEX = "state-index"
+
+logger = logging.getLogger(__name__)
 
 _HELD = "#state = :running AND #owner = :owner AND attempt = :attempt"
 _NAMES = {"#state": "state", "#owner": "owner"}
@@ -66,6 +71,7 @@ class DynamoTransferLedger:
             "changed_at": _write_time(at),
             "attempt": 0,
             "tries": 0,
+            "most_parts_done": 0,
             "request": request.to_json(),
         }
         try:
@@ -93,35 +99,38 @@ class DynamoTransferLedger:
         return iter(sorted(records, key=lambda record: record.submitted_at, reverse=True)[:limit])
 
     def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
+        record = self.get(transfer_id)
+        require_claimable(record, at=at)
+        tries, most_parts_done = count_tries(record)
         expires_at_ms = _to_milliseconds(lease_expires_at)
         try:
             with translated(action=f"claim transfer {transfer_id}"):
-                answer = self._table.update_item(
+                self._table.update_item(
                     Key={"transfer_id": transfer_id},
-                    UpdateExpression="SET #state = :running, #owner = :owner, attempt = attempt + :one, "
-                    "tries = tries + :one, lease_expires_at_ms = :expires, changed_at = :at",
-                    ConditionExpression="#state = :submitted OR (#state = :running AND lease_expires_at_ms < :now)",
+                    UpdateExpression="SET #state = :running, #owner = :owner, attempt = :next, tries = :tries, "
+                    "most_parts_done = :most, lease_expires_at_ms = :expires, changed_at = :at",
+                    ConditionExpression="attempt = :attempt AND "
+                    "(#state = :submitted OR (#state = :running AND lease_expires_at_ms < :now))",
                     ExpressionAttributeNames=_NAMES,
                     ExpressionAttributeValues={
                         ":running": TransferState.RUNNING,
                         ":submitted": TransferState.SUBMITTED,
                         ":owner": owner,
-                        ":one": 1,
+                        ":attempt": record.attempt,
+                        ":next": record.attempt + 1,
+                        ":tries": tries,
+                        ":most": most_parts_done,
                         ":expires": expires_at_ms,
                         ":now": _to_milliseconds(at),
                         ":at": _write_time(at),
                     },
-                    ReturnValues="ALL_NEW",
                 )
         except ConditionFailedError:
-            record = self.get(transfer_id)
-            if record.state in FINAL_STATES:
-                raise IllegalStepError(transfer_id, record.state, TransferState.RUNNING) from None
-            if record.owner != owner or record.lease_expires_at != _from_milliseconds(expires_at_ms):
-                raise ClaimedElsewhereError(transfer_id, record.owner or "another worker") from None
-        else:
-            record = _read_record(answer["Attributes"])
-        return Lease(transfer_id=transfer_id, owner=owner, attempt=record.attempt, tries=record.tries)
+            now = self.get(transfer_id)
+            if now.owner != owner or now.lease_expires_at != _from_milliseconds(expires_at_ms):
+                require_claimable(now, at=at)
+                raise ClaimedElsewhereError(transfer_id, now.owner or "another worker") from None
+        return Lease(transfer_id=transfer_id, owner=owner, attempt=record.attempt + 1, tries=tries)
 
     def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
         self._write_held(
@@ -134,11 +143,13 @@ class DynamoTransferLedger:
             },
         )
 
-    def release(self, lease: Lease, *, at: datetime, error: Failure | None, led_nowhere: bool) -> None:
-        expression = "SET lease_expires_at_ms = :past, tries = :tries"
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None, progress: Progress) -> None:
+        expression = "SET lease_expires_at_ms = :past, tries = :tries, progress = :progress, progress_at = :at"
         values: dict[str, Any] = {
             ":past": _to_milliseconds(at) - 1,
-            ":tries": lease.tries if led_nowhere else lease.tries - 1,
+            ":tries": lease.tries - 1 if error is None else lease.tries,
+            ":progress": progress.model_dump_json(),
+            ":at": _write_time(at),
         }
         if error is not None:
             expression, values = f"{expression}, last_error = :error", {**values, ":error": error.model_dump()}
@@ -233,7 +244,11 @@ class DynamoTransferLedger:
                     **start,
                 )
             for item in page["Items"]:
-                record = _read_record(item)
+                try:
+                    record = _read_record(item)
+                except RecordDamagedError as error:  # one row must not hide the others
+                    logger.warning("left out: %s", error)
+                    continue
                 if limit > 0 and state in (None, record.state):
                     limit -= 1
                     yield record
@@ -243,22 +258,31 @@ class DynamoTransferLedger:
 
 
 def _read_record(item: Any) -> TransferRecord:
-    expires = item.get("lease_expires_at_ms")
-    return TransferRecord(
-        request=TransferRequest.from_json(item["request"]),
-        state=TransferState(item["state"]),
-        submitted_at=item["submitted_at"],
-        changed_at=item["changed_at"],
-        attempt=int(item["attempt"]),
-        tries=int(item["tries"]),
-        owner=item.get("owner"),
-        lease_expires_at=None if expires is None else _from_milliseconds(int(expires)),
-        progress=Progress.model_validate_json(item["progress"]) if "progress" in item else Progress(),
-        progress_at=item.get("progress_at"),
-        result=TransferResult.model_validate_json(item["result"]) if "result" in item else None,
-        failure=Failure.model_validate(item["failure"]) if "failure" in item else None,
-        last_error=Failure.model_validate(item["last_error"]) if "last_error" in item else None,
-    )
+    """The record in an item, which anybody may have written who may submit transfers."""
+    transfer_id = str(item.get("transfer_id"))
+    try:
+        expires = item.get("lease_expires_at_ms")
+        record = TransferRecord(
+            request=TransferRequest.from_json(item["request"]),
+            state=TransferState(item["state"]),
+            submitted_at=item["submitted_at"],
+            changed_at=item["changed_at"],
+            attempt=int(item["attempt"]),
+            tries=int(item["tries"]),
+            most_parts_done=int(item["most_parts_done"]),
+            owner=item.get("owner"),
+            lease_expires_at=None if expires is None else _from_milliseconds(int(expires)),
+            progress=Progress.model_validate_json(item["progress"]) if "progress" in item else Progress(),
+            progress_at=item.get("progress_at"),
+            result=TransferResult.model_validate_json(item["result"]) if "result" in item else None,
+            failure=Failure.model_validate(item["failure"]) if "failure" in item else None,
+            last_error=Failure.model_validate(item["last_error"]) if "last_error" in item else None,
+        )
+    except (KeyError, TypeError, ValueError, OverflowError, OSError, MalformedRequestError) as error:
+        raise RecordDamagedError(transfer_id, type(error).__name__) from error
+    if record.transfer_id != transfer_id:
+        raise RecordDamagedError(transfer_id, f"it is of transfer {record.transfer_id}")
+    return record
 
 
 def _write_time(at: datetime) -> str:

@@ -31,8 +31,17 @@ class QueueMessage:
 class TransferQueue:
     """The queue a worker drains."""
 
-    def __init__(self, client: "SQSClient", *, queue_url: str, dead_letter_queue_url: str | None = None) -> None:
+    def __init__(
+        self,
+        client: "SQSClient",
+        *,
+        queue_url: str,
+        dead_letter_queue_url: str | None = None,
+        prompt_client: "SQSClient | None" = None,
+    ) -> None:
+        """`prompt_client` holds messages, which is of no use later; long polls need the patience of `client`."""
         self._client = client
+        self._prompt_client = prompt_client or client
         self._queue_url = queue_url
         self._dead_letter_queue_url = dead_letter_queue_url
 
@@ -59,7 +68,7 @@ class TransferQueue:
         A message that is no longer in this worker's hands is left alone: the lease decides who works, not the message.
         """
         with _unless_gone(), translated(action="hold a message of the transfer queue"):
-            self._client.change_message_visibility(
+            self._prompt_client.change_message_visibility(
                 QueueUrl=self._queue_url, ReceiptHandle=message.receipt, VisibilityTimeout=visibility_seconds
             )
 

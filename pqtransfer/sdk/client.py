@@ -53,7 +53,7 @@ from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.folder import Folder, StoredObject
 from pqtransfer.transfers.job import JobContext, ignore_progress
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
-from pqtransfer.transfers.request import S3Location, TransferRequest
+from pqtransfer.transfers.request import InvalidRequestError, S3Location, TransferRequest
 from pqtransfer.transfers.signed_request import sign_request
 
 if TYPE_CHECKING:
@@ -131,7 +131,14 @@ class Client(Connections):
         )
 
     def submit(self, request: TransferRequest, *, signer: KeyHolder) -> TransferRecord:
-        """Record a request and put it on the queue, signed by its sender. Submitting it again does no harm."""
+        """Record a request and put it on the queue, signed by its sender. Submitting it again does no harm.
+
+        Raises:
+            InvalidRequestError: `signer` is not its sender.
+            TransferConflictError: the id is taken by another request.
+        """
+        if signer.participant != request.sender:
+            raise InvalidRequestError(f"{signer.participant} cannot sign a request of {request.sender}")
         message = sign_request(request, signer.signing_key())
         record = self.ledger.submit(request, at=datetime.now(UTC))
         if record.state not in FINAL_STATES:
@@ -281,7 +288,7 @@ class Client(Connections):
     ) -> TransferRecord:
         location = source if source.startswith(S3_SCHEME) else str(Path(source).absolute())
         journal = self._open_journal(location, request, named=named)
-        unfinished = find_unfinished(journal, self.ledger)
+        unfinished = find_unfinished(journal, request, ledger=self.ledger)
         if unfinished is None:
             drop_ended_upload(journal, self.container)
         request = unfinished or request

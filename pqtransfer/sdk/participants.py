@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
 from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.crypto.canonical_json import JsonObject
@@ -125,13 +125,14 @@ class Participants:
 def connect_participants(deployment: Deployment) -> Participants:
     """The participants of `deployment`, with the AWS credentials of this process (see `AWS_PROFILE`)."""
     session, config = make_session(region=deployment.region), client_config()
+    waiting = client_config(read_timeout_seconds=WAITING_READ_TIMEOUT_SECONDS)
     return Participants(
         registry=DynamoKeyRegistry(
             session.client("dynamodb", endpoint_url=deployment.endpoint_url, config=config),
             table_name=deployment.participants_table,
         ),
         register=LambdaFunction(
-            session.client("lambda", endpoint_url=deployment.endpoint_url, config=config),
+            session.client("lambda", endpoint_url=deployment.endpoint_url, config=waiting),
             function_name=deployment.functions.register_participant,
         ),
     )

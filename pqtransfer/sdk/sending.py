@@ -29,6 +29,7 @@ from pqtransfer.transfers.ledger import (
     FINAL_STATES,
     Lease,
     LeaseLostError,
+    Progress,
     TransferLedger,
     TransferNotFoundError,
     TransferRecord,
@@ -76,23 +77,22 @@ class Upload:
 def name_upload_journal(
     directory: Path, *, deployment: str, source: str, request: TransferRequest, named: bool = False
 ) -> Path:
-    """The journal of an upload: the same source to the same recipients has the same name.
+    """The journal of an upload: what is asked for in the same words has the same name.
 
     `named`: the caller chose the transfer id, so only the same id is the same upload.
     """
-    identity = {
-        "deployment": deployment,
-        "recipients": sorted(request.recipients),
-        "sender": request.sender,
-        "source": source,
-        "suite": request.suite,
-        "transfer_id": request.transfer_id if named else "",
-    }
+    asked = request.model_dump(mode="json", exclude={"correlation_id"} if named else {"correlation_id", "transfer_id"})
+    identity = {"deployment": deployment, "request": asked, "source": source}
     return directory / f"{hashlib.sha256(write_canonical_json(identity)).hexdigest()[:40]}.journal"
 
 
-def find_unfinished(journal: LocalCheckpointStore, ledger: TransferLedger) -> TransferRequest | None:
-    """The request of an upload that was begun and can be gone on with."""
+def find_unfinished(
+    journal: LocalCheckpointStore, request: TransferRequest, *, ledger: TransferLedger
+) -> TransferRequest | None:
+    """The request of an upload that was begun and can be gone on with: the same as `request`, but for its ids.
+
+    The ledger's record says only whether it can. What is asked for is what the sender says now: others write there too.
+    """
     head = journal.load_head()
     if head is None:
         return None
@@ -100,7 +100,9 @@ def find_unfinished(journal: LocalCheckpointStore, ledger: TransferLedger) -> Tr
         record = ledger.get(head.transfer_id)
     except TransferNotFoundError:
         return None
-    return None if record.state in FINAL_STATES else record.request
+    ids = {"transfer_id": head.transfer_id, "correlation_id": record.request.correlation_id}
+    begun = request.model_copy(update=ids)
+    return begun if record.state not in FINAL_STATES and record.request == begun else None
 
 
 def drop_ended_upload(journal: LocalCheckpointStore, open_container: Callable[[str], Folder]) -> None:
@@ -172,7 +174,7 @@ def run_upload(
             discard_upload(request.transfer_id, container=upload.container, context=context)
         raise
     except (UnavailableError, KeyboardInterrupt) as error:
-        _give_back(lease, ledger, error)
+        _give_back(lease, ledger, heartbeat.read_progress(), error)
         raise
     except PqtransferError as error:
         # First the ledger: a process that was overtaken ends here, and drops nothing of its successor's.
@@ -187,11 +189,11 @@ def run_upload(
     return ledger.get(request.transfer_id)
 
 
-def _give_back(lease: Lease, ledger: TransferLedger, error: BaseException) -> None:
+def _give_back(lease: Lease, ledger: TransferLedger, progress: Progress, error: BaseException) -> None:
     """Release the lease so that the next run need not wait; if that fails, the lease expires by itself."""
     failure = explain_failure(error) if isinstance(error, PqtransferError) else None
     try:
-        ledger.release(lease, at=_now(), error=failure, led_nowhere=False)
+        ledger.release(lease, at=_now(), error=failure, progress=progress)
     except (UnavailableError, LeaseLostError):
         return
 

@@ -61,12 +61,12 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
     cipher = open_cipher(manifest, order.data_key)
     payload = find_payload(container, manifest)
     checkpoint, resumed = _begin(order, payload, destination, context)
-    if resumed.completed is not None:
-        return resumed.completed
     parts: dict[int, StoredPart] = dict(resumed.parts)
-    source = container.open(payload)
     meter = context.start_meter(bytes_total=geometry.plaintext_length_bytes, parts_total=geometry.part_count)
     meter.skip(sum(geometry.part_plaintext(index).length for index in parts), parts=len(parts))
+    if resumed.completed is not None:
+        return resumed.completed
+    source = container.open(payload)
 
     def process(index: int, buffer: bytearray) -> None:
         byte_range = geometry.part_plaintext(index)

@@ -5,6 +5,7 @@ repeated after a crash at any point: parts that are there are not sent again, do
 """
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pqtransfer.crypto.envelope import (
@@ -42,6 +43,7 @@ from pqtransfer.transfers.folder import (
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ordered_hash import OrderedHash
 from pqtransfer.transfers.parts import run_parts
+from pqtransfer.transfers.progress import ProgressMeter
 from pqtransfer.transfers.source_errors import SourceDigestError, SourceSizeError
 from pqtransfer.transfers.upload import (
     MAXIMUM_COMPLETION_ROUNDS,
@@ -180,6 +182,7 @@ class _PayloadUpload:
         """Send the parts that are missing, and complete the object."""
         parts = dict(self._resumed.parts)
         if self._resumed.completed is not None and not self._wants_hash:
+            self._start_meter(parts)
             return self._resumed.completed, parts, None
         plaintext_sha256 = self._send_parts(parts)
         if self._resumed.completed is not None:
@@ -190,17 +193,21 @@ class _PayloadUpload:
         )
         return stored, parts, plaintext_sha256
 
+    def _start_meter(self, parts: Mapping[int, StoredPart]) -> ProgressMeter:
+        meter = self._context.start_meter(
+            bytes_total=self.geometry.plaintext_length_bytes, parts_total=self.geometry.part_count
+        )
+        meter.skip(sum(self.geometry.part_plaintext(index).length for index in parts), parts=len(parts))
+        return meter
+
     @property
     def _wants_hash(self) -> bool:
         return self.order.hash_plaintext or self.order.expected_sha256 is not None
 
     def _send_parts(self, parts: dict[int, StoredPart]) -> bytes | None:
         source = self._source_folder.open(self._source)
-        meter = self._context.start_meter(
-            bytes_total=self.geometry.plaintext_length_bytes, parts_total=self.geometry.part_count
-        )
+        meter = self._start_meter(parts)
         done = frozenset(parts)
-        meter.skip(sum(self.geometry.part_plaintext(index).length for index in done), parts=len(done))
         ordered_hash = OrderedHash() if self._wants_hash else None
 
         def process(index: int, buffer: bytearray) -> None:

@@ -84,11 +84,6 @@ class Heartbeat:
         """Progress as it is now."""
         return Progress() if self._meter is None else self._meter.read(at=self._monotonic())
 
-    @property
-    def has_moved(self) -> bool:
-        """Whether this attempt has brought the transfer forward."""
-        return self._meter is not None and self._meter.has_moved
-
     def beat(self) -> None:
         """One beat. A failure to reach the ledger is borne until the lease expires; any other ends the job."""
         progress = self.read_progress()

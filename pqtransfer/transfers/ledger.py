@@ -8,8 +8,9 @@ A worker claims a transfer with a lease: an owner, an attempt number, and an exp
 names both, so a worker that was overtaken finds out at its next write and stops. Every write can be repeated, as its
 answer may be lost: a step that this very lease has taken already is a success.
 
-Attempts that led nowhere are counted as `tries`: a claim counts one more, and giving the transfer back takes it off
-again where the attempt was not to blame or brought the transfer forward. So what kills its worker is counted too.
+Attempts in a row that led nowhere are counted as `tries`. It is the next claim that judges the attempt before it, by
+the parts that were done at its last beat, so that what kills its worker is counted too. Giving a transfer back for no
+fault of its own takes the try off again.
 """
 
 from collections.abc import Iterator, Mapping
@@ -20,7 +21,7 @@ from typing import Protocol
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from pqtransfer.errors import InputError, PqtransferError
+from pqtransfer.errors import InputError, IntegrityError, PqtransferError
 from pqtransfer.transfers.request import TransferKind, TransferRequest
 
 
@@ -75,6 +76,13 @@ class ClaimedElsewhereError(PqtransferError):
 
     def __init__(self, transfer_id: str, owner: str) -> None:
         super().__init__(f"transfer {transfer_id} is held by {owner}; it is free when that lease expires")
+
+
+class RecordDamagedError(IntegrityError):
+    """What stands in the ledger is not the record of this transfer."""
+
+    def __init__(self, transfer_id: str, reason: str) -> None:
+        super().__init__(f"the record of transfer {transfer_id[:36]} cannot be used ({reason}); ask who wrote it")
 
 
 class LeaseLostError(PqtransferError):
@@ -133,6 +141,7 @@ class TransferRecord(BaseModel):
     changed_at: AwareDatetime
     attempt: int = 0
     tries: int = 0
+    most_parts_done: int = 0
     owner: str | None = None
     lease_expires_at: AwareDatetime | None = None
     progress: Progress = Progress()
@@ -153,7 +162,7 @@ class TransferRecord(BaseModel):
 class Lease(BaseModel):
     """A worker's right to a transfer until it expires or is lost. `attempt` counts claims and fences off older ones.
 
-    `tries` are the attempts that led nowhere so far, this one included until it proves otherwise.
+    `tries` are the attempts in a row that led nowhere so far, this one included until it proves otherwise.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -198,10 +207,10 @@ class TransferLedger(Protocol):
             LeaseLostError: another worker holds it, or the transfer ended.
         """
 
-    def release(self, lease: Lease, *, at: datetime, error: Failure | None, led_nowhere: bool) -> None:
-        """Give the transfer back, still RUNNING but claimable at once, with the reason of this attempt's end if any.
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None, progress: Progress) -> None:
+        """Give the transfer back, still RUNNING but claimable at once.
 
-        `led_nowhere`: the attempt counts among the tries that a transfer has.
+        `error` is why the attempt ended; None when it was for no fault of the transfer, which does not count as a try.
 
         Raises:
             LeaseLostError: it is not this worker's any more.
@@ -237,6 +246,29 @@ def require_legal_step(transfer_id: str, state: TransferState, wanted: TransferS
     """
     if wanted not in LEGAL_STEPS[state]:
         raise IllegalStepError(transfer_id, state, wanted)
+
+
+def require_claimable(record: TransferRecord, *, at: datetime) -> None:
+    """Check that a transfer may be claimed now.
+
+    Raises:
+        IllegalStepError: it has ended.
+        ClaimedElsewhereError: a worker holds it, and its lease has not expired.
+    """
+    require_legal_step(record.transfer_id, record.state, TransferState.RUNNING)
+    if record.lease_expires_at is not None and record.lease_expires_at >= at:
+        raise ClaimedElsewhereError(record.transfer_id, record.owner or "another worker")
+
+
+def count_tries(record: TransferRecord) -> tuple[int, int]:
+    """What the next claim writes: `tries`, and `most_parts_done`.
+
+    An attempt led somewhere if more parts are done than after any attempt before it. That can happen 10,000 times at
+    most, so a transfer that never ends is given up.
+    """
+    if record.progress.parts_done > record.most_parts_done:
+        return 1, record.progress.parts_done
+    return record.tries + 1, record.most_parts_done
 
 
 def explain_failure(error: PqtransferError) -> Failure:

@@ -34,12 +34,6 @@ class ProgressMeter:
             self._measured_bytes += byte_count
             self._samples.append((at, self._measured_bytes))
 
-    @property
-    def has_moved(self) -> bool:
-        """Whether any work was done since the start."""
-        with self._lock:
-            return self._measured_bytes > 0
-
     def read(self, *, at: float) -> Progress:
         """Where the work stands: the rate is over the last 10 seconds, or since the start if that is less."""
         with self._lock:

@@ -12,6 +12,7 @@ from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.transfers.container import StoredEnvelope, open_data_key
 from pqtransfer.transfers.folder import ENVELOPE_NAME, DocumentChangedError, Folder
+from pqtransfer.transfers.job import take_as_ours
 
 MAXIMUM_ROUNDS = 3
 
@@ -27,12 +28,18 @@ class RewrapOrder:
 
 
 def rewrap_envelope(
-    order: RewrapOrder, manifest: Manifest, *, container: Folder, read_current: Callable[[], StoredEnvelope]
+    order: RewrapOrder,
+    manifest: Manifest,
+    *,
+    container: Folder,
+    read_current: Callable[[], StoredEnvelope],
+    confirm: Callable[[], None] = take_as_ours,
 ) -> Envelope:
     """Open the envelope, wrap the data key to the new recipients, and replace it if nobody else did meanwhile.
 
     `read_current` reads the envelope as it stands, and checks who signed it. When somebody else replaced it, all of it
-    is done anew, a few times.
+    is done anew, a few times. `confirm` raises when the rewrap is not ours any more: one that was overtaken must not
+    undo what was asked for after it, so the envelope is read first and then the lease confirmed.
 
     Raises:
         NotARecipientError, DamagedEnvelopeError, WrongDataKeyError: the old envelope cannot be opened.
@@ -41,13 +48,21 @@ def rewrap_envelope(
     """
     for _ in range(MAXIMUM_ROUNDS - 1):
         try:
-            return _rewrap_once(order, manifest, container, read_current())
+            return _rewrap_once(order, manifest, container, read_current, confirm)
         except DocumentChangedError:
             continue
-    return _rewrap_once(order, manifest, container, read_current())
+    return _rewrap_once(order, manifest, container, read_current, confirm)
 
 
-def _rewrap_once(order: RewrapOrder, manifest: Manifest, container: Folder, stored: StoredEnvelope) -> Envelope:
+def _rewrap_once(
+    order: RewrapOrder,
+    manifest: Manifest,
+    container: Folder,
+    read_current: Callable[[], StoredEnvelope],
+    confirm: Callable[[], None],
+) -> Envelope:
+    stored = read_current()
+    confirm()
     current = stored.envelope
     wanted = {key.key_id for key in order.recipients}
     if set(current.recipient_key_ids) == wanted and current.signing_key == order.signing_key.public_key:

@@ -77,7 +77,11 @@ def make_tag(floe_header: bytes) -> str:
 def resume_upload(
     folder: Folder, name: str, checkpoint: Checkpoint, *, checkpoints: CheckpointStore, part_count: int
 ) -> ResumedUpload | None:
-    """Find out what is left of the upload that a checkpoint names; None when nothing of it can be used."""
+    """Find out what is left of the upload that a checkpoint names; None when nothing of it can be used.
+
+    Raises:
+        ObjectExistsError: something else, or the same of other parts, stands under the name already.
+    """
     recorded = checkpoints.load_parts(checkpoint.transfer_id)
     listed = folder.list_parts(name, checkpoint.upload_id)
     if listed is not None:
@@ -88,5 +92,6 @@ def resume_upload(
         stored = folder.find(name)
     except ObjectMissingError:
         return None
-    is_ours = stored.tag == make_tag(checkpoint.floe_header) and _is_made_of(stored, folder, recorded)
-    return ResumedUpload(recorded, stored) if is_ours else None
+    if stored.tag != make_tag(checkpoint.floe_header) or not _is_made_of(stored, folder, recorded):
+        raise ObjectExistsError(folder.locate(name))
+    return ResumedUpload(recorded, stored)

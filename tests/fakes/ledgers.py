@@ -5,10 +5,7 @@ from datetime import datetime, timedelta
 
 from pqtransfer.errors import PqtransferError
 from pqtransfer.transfers.ledger import (
-    FINAL_STATES,
-    ClaimedElsewhereError,
     Failure,
-    IllegalStepError,
     Lease,
     LeaseLostError,
     Progress,
@@ -17,6 +14,8 @@ from pqtransfer.transfers.ledger import (
     TransferRecord,
     TransferResult,
     TransferState,
+    count_tries,
+    require_claimable,
     require_legal_step,
 )
 from pqtransfer.transfers.request import TransferRequest
@@ -57,13 +56,8 @@ class InMemoryLedger:
 
     def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
         record = self.get(transfer_id)
-        if record.state in FINAL_STATES:
-            raise IllegalStepError(transfer_id, record.state, TransferState.RUNNING)
-        if record.owner == owner and record.lease_expires_at == lease_expires_at:  # the answer was lost
-            return Lease(transfer_id=transfer_id, owner=owner, attempt=record.attempt, tries=record.tries)
-        if record.lease_expires_at is not None and record.lease_expires_at >= at:
-            raise ClaimedElsewhereError(transfer_id, record.owner or "")
-        attempt, tries = record.attempt + 1, record.tries + 1
+        require_claimable(record, at=at)
+        attempt, (tries, most_parts_done) = record.attempt + 1, count_tries(record)
         self._change(
             record,
             "claim",
@@ -71,6 +65,7 @@ class InMemoryLedger:
             owner=owner,
             attempt=attempt,
             tries=tries,
+            most_parts_done=most_parts_done,
             lease_expires_at=lease_expires_at,
             changed_at=at,
         )
@@ -80,14 +75,16 @@ class InMemoryLedger:
         record = self._held(lease, wanted=TransferState.RUNNING)
         self._change(record, "renew", lease_expires_at=lease_expires_at, progress=progress, progress_at=at)
 
-    def release(self, lease: Lease, *, at: datetime, error: Failure | None, led_nowhere: bool) -> None:
+    def release(self, lease: Lease, *, at: datetime, error: Failure | None, progress: Progress) -> None:
         record = self._held(lease, wanted=TransferState.RUNNING)
         self._change(
             record,
             "release",
             lease_expires_at=at - timedelta(milliseconds=1),
             last_error=error or record.last_error,
-            tries=lease.tries if led_nowhere else lease.tries - 1,
+            tries=lease.tries - 1 if error is None else lease.tries,
+            progress=progress,
+            progress_at=at,
         )
 
     def complete(self, lease: Lease, *, at: datetime, result: TransferResult, progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,7 @@ from pqtransfer.transfers.ledger import (
     Failure,
     Lease,
     Progress,
+    RecordDamagedError,
     TransferNotFoundError,
     TransferRecord,
     TransferResult,
@@ -97,12 +99,13 @@ class TwoLedgers(RuleBasedStateMachine):
     def write_held(self, data: st.DataObject, step: str) -> None:
         """With any lease that was ever given out, also one that was lost long ago."""
         lease, at = data.draw(st.sampled_from(self.leases)), self.clock.now()
-        error, led_nowhere = data.draw(st.sampled_from([None, FAILURE])), data.draw(st.booleans())
+        error = data.draw(st.sampled_from([None, FAILURE]))
+        progress = PROGRESS.model_copy(update={"parts_done": data.draw(st.integers(0, 2))})
         calls: dict[str, Callable[..., object]] = {
             "renew": lambda ledger: ledger.renew(
-                lease, at=at, lease_expires_at=at + timedelta(seconds=LEASE_SECONDS), progress=PROGRESS
+                lease, at=at, lease_expires_at=at + timedelta(seconds=LEASE_SECONDS), progress=progress
             ),
-            "release": lambda ledger: ledger.release(lease, at=at, error=error, led_nowhere=led_nowhere),
+            "release": lambda ledger: ledger.release(lease, at=at, error=error, progress=progress),
             "complete": lambda ledger: ledger.complete(lease, at=at, result=RESULT, progress=PROGRESS),
             "fail": lambda ledger: ledger.fail(lease, at=at, failure=FAILURE),
         }
@@ -154,6 +157,7 @@ def history(cloud: Cloud) -> DynamoTransferLedger:
                     "changed_at": at.isoformat(timespec="microseconds"),
                     "attempt": 0,
                     "tries": 0,
+                    "most_parts_done": 0,
                     "request": request.to_json(),
                 }
             )
@@ -193,3 +197,37 @@ def test_a_transfer_that_is_not_there(cloud: Cloud) -> None:
         cloud.ledger.get(IDS[0])
     with pytest.raises(TransferNotFoundError):
         cloud.ledger.cancel(IDS[0], at=BEGINNING)
+
+
+DAMAGES: dict[str, dict[str, Any]] = {
+    "empty": {},
+    "not JSON": {"request": "{"},
+    "of another transfer": {"request": make_request(IDS[1]).to_json()},
+    "an attempt that is no number": {"attempt": "one"},
+    "no count of tries": {"tries": None},
+    "an unknown state": {"state": "LOST"},
+    "a time that is none": {"changed_at": "yesterday"},
+    "a lease beyond all time": {"lease_expires_at_ms": 10**30},
+    "progress that is none": {"progress": "fast"},
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_row_that_is_no_record_is_named(cloud: Cloud, damage: str) -> None:
+    """Whoever may submit can write rows: a bad one is refused wherever it is read, and hides no other from a list."""
+    cloud.ledger.submit(make_request(IDS[0]), at=BEGINNING)
+    cloud.ledger.submit(make_request(IDS[1]), at=BEGINNING)
+    table = cloud.table("transfers")
+    good = table.get_item(Key={"transfer_id": IDS[0]})["Item"]
+    kept = good if DAMAGES[damage] else {name: good[name] for name in ("transfer_id", "state", "submitted_at")}
+    table.put_item(Item={name: value for name, value in {**kept, **DAMAGES[damage]}.items() if value is not None})
+    until = BEGINNING + timedelta(seconds=LEASE_SECONDS)
+    for call in (
+        lambda: cloud.ledger.get(IDS[0]),
+        lambda: cloud.ledger.submit(make_request(IDS[0]), at=BEGINNING),
+        lambda: cloud.ledger.claim(IDS[0], owner="worker-1", at=BEGINNING, lease_expires_at=until),
+    ):
+        with pytest.raises(RecordDamagedError, match=IDS[0]):
+            call()
+    listed = cloud.ledger.list_recent(sender=None, state=None, limit=10)
+    assert [record.transfer_id for record in listed] == [IDS[1]]

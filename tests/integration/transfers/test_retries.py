@@ -118,7 +118,7 @@ def test_a_lost_answer_to_a_claim(cloud: Cloud) -> None:
     [
         (lambda ledger, lease: ledger.complete(lease, at=BEGINNING, result=RESULT, progress=PROGRESS), "COMPLETED"),
         (lambda ledger, lease: ledger.fail(lease, at=BEGINNING, failure=FAILURE), "FAILED"),
-        (lambda ledger, lease: ledger.release(lease, at=BEGINNING, error=None, led_nowhere=False), "RUNNING"),
+        (lambda ledger, lease: ledger.release(lease, at=BEGINNING, error=None, progress=PROGRESS), "RUNNING"),
         (lambda ledger, _lease: ledger.cancel(IDS[0], at=BEGINNING), "CANCELLED"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,8 +57,9 @@ def test_the_data_key_opens_for_nobody_else(alice: PrivateIdentity, bob: Private
     ("change", "same"),
     [
         ({"transfer_id": OTHER_TRANSFER_ID}, True),
-        ({"recipients": ("carol", "bob")}, True),
-        ({"metadata": {"round": "2"}}, True),
+        ({"correlation_id": "another"}, True),
+        ({"metadata": {"round": "2"}}, False),
+        ({"expected_size_bytes": 7}, False),
         ({"recipients": ("bob",)}, False),
         ({"sender": "dave"}, False),
         ({"suite": "PQT-2"}, False),
@@ -97,12 +99,25 @@ def test_only_what_has_not_ended_is_gone_on_with(begun: Begun, state: TransferSt
     """A transfer that ended stays ended: sending again makes a new one."""
     record = begun.ledger.records[TRANSFER_ID]
     begun.ledger.records[TRANSFER_ID] = record.model_copy(update={"state": state})
-    unfinished = find_unfinished(begun.journal, begun.ledger)
+    asked = make_request(transfer_id=OTHER_TRANSFER_ID, correlation_id="again")
+    unfinished = find_unfinished(begun.journal, asked, ledger=begun.ledger)
     assert (unfinished == make_request()) is (state in (TransferState.SUBMITTED, TransferState.RUNNING))
 
 
 def test_without_a_journal_or_a_record_nothing_is_gone_on_with(begun: Begun, tmp_path: Path) -> None:
     """A new upload begins."""
-    assert find_unfinished(LocalCheckpointStore(tmp_path / "none.journal"), begun.ledger) is None
+    none = LocalCheckpointStore(tmp_path / "none.journal")
+    assert find_unfinished(none, make_request(), ledger=begun.ledger) is None
     begun.ledger.records.clear()
-    assert find_unfinished(begun.journal, begun.ledger) is None
+    assert find_unfinished(begun.journal, make_request(), ledger=begun.ledger) is None
+
+
+@pytest.mark.parametrize(
+    "change", [{"metadata": {"round": "99"}}, {"sender": "mallory"}, {"recipients": ("mallory",)}, {"suite": "PQT-2"}]
+)
+def test_a_record_that_says_something_else_is_not_gone_on_with(begun: Begun, change: dict[str, Any]) -> None:
+    """Others can write to the ledger: a sender signs what it was asked for here, and nothing that stands there."""
+    record = begun.ledger.records[TRANSFER_ID]
+    forged = record.model_copy(update={"request": record.request.model_copy(update=change)})
+    begun.ledger.records[TRANSFER_ID] = forged
+    assert find_unfinished(begun.journal, make_request(), ledger=begun.ledger) is None

@@ -8,15 +8,22 @@ import pytest
 from pqtransfer.aws.failures import CloudAccessDeniedError, CloudUnavailableError
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.errors import PqtransferError
-from pqtransfer.keys.registry import KeyNotFoundError, ParticipantUnknownError
+from pqtransfer.keys.registry import KeyNotFoundError, ParticipantUnknownError, RegistryDamagedError
 from pqtransfer.transfers.folder import SourceChangedError
 from pqtransfer.transfers.job import JobContext
-from pqtransfer.transfers.ledger import LeaseLostError, TransferResult, TransferState, explain_failure
+from pqtransfer.transfers.ledger import (
+    LeaseLostError,
+    Progress,
+    RecordDamagedError,
+    TransferResult,
+    TransferState,
+    explain_failure,
+)
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import UntrustedRequestError
 from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID
 from tests.fakes.clocks import BEGINNING
-from tests.unit.transfer_worker.conftest import LEASE_SECONDS, MAX_RECEIVES, RESULT, Fleet, make_request
+from tests.unit.transfer_worker.conftest import LEASE_SECONDS, MAX_RECEIVES, RESULT, Attempt, Fleet, make_request
 from transfer_worker.hold import ShutdownError
 
 UNAVAILABLE = CloudUnavailableError("the store does not answer", aws_code="503")
@@ -107,12 +114,20 @@ def test_a_message_that_kills_every_worker_is_given_up(fleet: Fleet) -> None:
     assert len(fleet.queue.dead) == 1
 
 
-def test_only_what_led_nowhere_counts(fleet: Fleet) -> None:
-    """Any number of shutdowns, of visits while another worker holds it, and of attempts that moved something."""
+def do_one_more_part(fleet: Fleet) -> Attempt:
+    """An attempt that brings the transfer one part further than any before it, and then finds a store unavailable."""
 
-    def move_and_fail(_request: TransferRequest, context: JobContext) -> TransferResult:
-        context.start_meter(bytes_total=9, parts_total=9).add(1, parts=1, at=fleet.clock.monotonic())
+    def attempt(_request: TransferRequest, context: JobContext) -> TransferResult:
+        meter = context.start_meter(bytes_total=99, parts_total=99)
+        meter.skip(0, parts=fleet.record.most_parts_done)
+        meter.add(1, parts=1, at=fleet.clock.monotonic())
         raise UNAVAILABLE
+
+    return attempt
+
+
+def test_only_what_led_nowhere_counts(fleet: Fleet) -> None:
+    """Any number of shutdowns, of visits while another worker holds it, and of attempts that brought it forward."""
 
     def be_stopped(_request: TransferRequest, context: JobContext) -> TransferResult:
         raise ShutdownError
@@ -123,11 +138,42 @@ def test_only_what_led_nowhere_counts(fleet: Fleet) -> None:
             fleet.handle_next("worker-2")
         return RESULT
 
-    fleet.pipeline.attempts = [*[move_and_fail, be_stopped] * (MAX_RECEIVES + 1), UNAVAILABLE, be_visited]
+    moving = do_one_more_part(fleet)
+    fleet.pipeline.attempts = [*[moving, be_stopped] * (MAX_RECEIVES + 1), UNAVAILABLE, be_visited]
     while fleet.pipeline.attempts:
         fleet.handle_next()
         fleet.clock.advance(600)
-    assert (fleet.record.state, fleet.record.tries) == (TransferState.COMPLETED, 2)
+    assert fleet.record.state is TransferState.COMPLETED
+    assert fleet.record.tries < MAX_RECEIVES
+
+
+def test_an_attempt_that_begins_from_nothing_each_time_leads_nowhere(fleet: Fleet) -> None:
+    """A verification, or an upload that the store keeps dropping: as far as the one before is not forward."""
+
+    def get_as_far_as_ever(_request: TransferRequest, context: JobContext) -> TransferResult:
+        context.start_meter(bytes_total=99, parts_total=99).add(66, parts=66, at=fleet.clock.monotonic())
+        raise UNAVAILABLE
+
+    fleet.pipeline.attempts = [get_as_far_as_ever] * 9
+    while fleet.queue.messages:
+        fleet.handle_next()
+        fleet.clock.advance(600)
+    assert fleet.record.state is TransferState.FAILED
+    assert len(fleet.pipeline.runs) == MAX_RECEIVES + 1
+
+
+def test_workers_that_die_after_they_brought_it_forward_do_not_count(fleet: Fleet) -> None:
+    """Their last beat says how far they were."""
+    fleet.ledger.submit(make_request(), at=fleet.clock.now())
+    for number in range(2 * MAX_RECEIVES):
+        fleet.receive()
+        until = fleet.clock.now() + timedelta(seconds=LEASE_SECONDS)
+        lease = fleet.ledger.claim(TRANSFER_ID, owner=f"{number}", at=fleet.clock.now(), lease_expires_at=until)
+        progress = Progress(parts_done=number + 1, parts_total=99)
+        fleet.ledger.renew(lease, at=fleet.clock.now(), lease_expires_at=until, progress=progress)
+        fleet.clock.advance(LEASE_SECONDS + 1)
+    fleet.handle_next()
+    assert fleet.record.state is TransferState.COMPLETED
 
 
 @pytest.mark.parametrize(
@@ -161,6 +207,7 @@ def test_not_a_request(fleet: Fleet, body: str, says: str) -> None:
         UntrustedRequestError("alice"),
         ParticipantUnknownError("alice"),
         KeyNotFoundError("alice", "00" * 32, KeyPurpose.SIGNING),
+        RegistryDamagedError("alice", "a key is missing"),
     ],
 )
 def test_not_its_senders(fleet: Fleet, reason: PqtransferError) -> None:
@@ -173,6 +220,18 @@ def test_not_its_senders(fleet: Fleet, reason: PqtransferError) -> None:
     replace(fleet.worker(), read_request=refuse).handle(message)
     assert fleet.queue.dead == [(message.body, explain_failure(reason))]
     assert (fleet.ledger.records, fleet.pipeline.runs, fleet.queue.messages) == ({}, [], [])
+
+
+def test_its_record_is_damaged(fleet: Fleet) -> None:
+    """Whoever may submit can write rows: a bad one ends its message, and no worker."""
+
+    def be_damaged(*_args: object, **_keywords: object) -> None:
+        raise RecordDamagedError(TRANSFER_ID, "KeyError")
+
+    fleet.ledger.claim = be_damaged  # type: ignore[method-assign, assignment]
+    fleet.handle_next()
+    assert [failure.code for _, failure in fleet.queue.dead] == ["RecordDamaged"]
+    assert (fleet.pipeline.runs, fleet.queue.messages) == ([], [])
 
 
 def test_who_sent_it_cannot_be_told(fleet: Fleet) -> None:
@@ -379,6 +438,17 @@ def test_a_deadline_that_has_passed(fleet: Fleet) -> None:
     assert record.failure is not None
     assert (record.state, record.failure.code) == (TransferState.FAILED, "DeadlinePassed")
     assert fleet.pipeline.runs == []
+
+
+def test_a_deadline_ends_nothing_that_has_begun(fleet: Fleet) -> None:
+    """It says by when to begin: an attempt that is interrupted is gone on with later."""
+    fleet.queue.messages.clear()
+    fleet.queue.send(make_request(deadline=BEGINNING + timedelta(seconds=1)).to_json())
+    fleet.pipeline.attempts = [UNAVAILABLE]
+    fleet.handle_next()
+    fleet.clock.advance(600)
+    fleet.handle_next()
+    assert fleet.record.state is TransferState.COMPLETED
 
 
 def test_a_deadline_that_has_not_passed(fleet: Fleet) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from pqtransfer.sdk.in_memory import MemoryCheckpointStore
 from pqtransfer.transfers.checkpoint import Checkpoint, reconcile_parts
-from pqtransfer.transfers.folder import StoredPart
+from pqtransfer.transfers.folder import ObjectExistsError, StoredPart
 from pqtransfer.transfers.upload import make_tag, resume_upload
 from tests.fakes.folders import InMemoryFolder
 
@@ -56,14 +56,15 @@ def test_a_completed_object_is_recognised_by_its_tag() -> None:
 
 @pytest.mark.parametrize("tag", ["another tag", None])
 def test_somebody_elses_object_is_not_taken_for_ours(tag: str | None) -> None:
-    """Same name, other tag: nothing can be resumed."""
+    """Same name, other tag: said at once, before everything is sent again for a name that is taken."""
     folder = InMemoryFolder()
     if tag is None:
         folder.put("payload", b"0123456789")
     else:
         upload_id = folder.start_upload("payload", tag=tag, size_bytes=10)
         folder.complete_upload("payload", upload_id, {})
-    assert resume_upload(folder, "payload", CHECKPOINT, checkpoints=make_store(PART), part_count=1) is None
+    with pytest.raises(ObjectExistsError):
+        resume_upload(folder, "payload", CHECKPOINT, checkpoints=make_store(PART), part_count=1)
 
 
 def test_an_upload_that_is_gone_before_it_was_complete_is_not_resumed() -> None:

@@ -8,7 +8,14 @@ from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.payload import DamagedPartError
 from pqtransfer.transfers.container import DamagedPayloadError, NotAContainerError, read_envelope, read_manifest
-from pqtransfer.transfers.folder import MANIFEST_NAME, PAYLOAD_NAME, DocumentChangedError, ObjectExistsError
+from pqtransfer.transfers.folder import (
+    ENVELOPE_NAME,
+    MANIFEST_NAME,
+    PAYLOAD_NAME,
+    DocumentChangedError,
+    ObjectExistsError,
+)
+from pqtransfer.transfers.ledger import LeaseLostError, TransferState
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
 from tests.fakes.folders import Crash, FaultPlan
@@ -150,6 +157,26 @@ def test_a_rewrap_that_is_always_overtaken_ends() -> None:
     with pytest.raises(DocumentChangedError):
         rewrap(world, make_rewrap(BOB, recipients=(ALICE,)))
     assert len(rounds) == 3
+
+
+def test_a_rewrap_that_is_another_workers_by_now_changes_nothing() -> None:
+    """It was frozen before it wrote, and what was asked for after it has been done."""
+    world = make_encrypted_world()
+    rewrap(world, make_rewrap(BOB, recipients=(BOB,)))
+    after = world.container.get(ENVELOPE_NAME)
+
+    def be_overtaken() -> None:
+        raise LeaseLostError("transfer", TransferState.COMPLETED)
+
+    with pytest.raises(LeaseLostError):
+        rewrap_envelope(
+            make_rewrap(BOB, recipients=(ALICE, BOB)),
+            read_body(world),
+            container=world.container,
+            read_current=lambda: read_envelope(world.container),
+            confirm=be_overtaken,
+        )
+    assert world.container.get(ENVELOPE_NAME) == after
 
 
 def make_rewrap(by: PrivateIdentity, *, recipients: tuple[PrivateIdentity, ...]) -> RewrapOrder:

@@ -119,17 +119,6 @@ def test_what_else_a_beat_does_is_done_during_an_outage(patient: Patient) -> Non
         patient.stop.raise_if_set()
 
 
-def test_it_tells_whether_the_attempt_moved(patient: Patient) -> None:
-    """What an earlier attempt did is no movement of this one."""
-    assert not patient.heartbeat.has_moved
-    meter = ProgressMeter(bytes_total=100, parts_total=4, started_at=0)
-    patient.heartbeat.watch(meter)
-    meter.skip(50, parts=2)
-    assert not patient.heartbeat.has_moved
-    meter.add(25, parts=1, at=1)
-    assert patient.heartbeat.has_moved
-
-
 def test_an_outage_that_ends_in_time_changes_nothing(patient: Patient) -> None:
     """The lease counts from the last beat that got through."""
     for _ in range(5):
