@@ -1,8 +1,8 @@
 """Put an event on the bus for each change of a transfer's state. Reads the transfers table's stream.
 
-A record that fails is reported by itself, so that its shard retries from there and nothing is lost. A record that can
-never succeed is logged and left out: it would hold up every transfer behind it. An event may arrive twice (streams
-deliver at least once): the transfer id and the state together tell.
+A record that fails is reported by itself, so that its shard retries from there and nothing is lost. A record that is
+known never to succeed is logged and left out: it would hold up every transfer behind it. An event may arrive twice
+(streams deliver at least once): the transfer id and the state together tell.
 """
 
 from functools import cache
@@ -17,8 +17,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.publish_transfer_events.state_change import UnreadableRowError, find_state_change
 from pqtransfer.aws.clients import client_config, make_session
-from pqtransfer.aws.events import EventBridgeBus
-from pqtransfer.aws.failures import CloudRequestError
+from pqtransfer.aws.events import EventBridgeBus, EventNeverTakenError
 from pqtransfer.environment import load_settings
 
 SOURCE = "pqtransfer"
@@ -38,15 +37,14 @@ def publish_record(record: DynamoDBStreamRecordModel) -> None:
     """Publish the state change in one stream record, if there is one.
 
     Raises:
-        CloudUnavailableError, CloudAccessDeniedError, CloudNotFoundError: the bus did not take it now; it is tried
-            again.
+        CloudError: the bus did not take it now; it is tried again, and at last goes to the stream's failures.
     """
     try:
         change = find_state_change(record)
         if change is None:
             return
         _connect_bus().put(DETAIL_TYPE, change.model_dump_json(exclude_none=True), at=change.at)
-    except (UnreadableRowError, CloudRequestError) as error:
+    except (UnreadableRowError, EventNeverTakenError) as error:
         number = record.dynamodb.SequenceNumber
         logger.error("state change skipped", error_code=error.code, reason=str(error), sequence_number=number)
         return

@@ -1,14 +1,17 @@
 """What a record of the transfers table's stream says about a transfer's state."""
 
 from collections.abc import Mapping
-from typing import Any
+from datetime import UTC, datetime
+from typing import Annotated, Any
 
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
-from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
 from pqtransfer.errors import InputError
 
 FAILED = "FAILED"
+FIRST_TIME, LAST_TIME = datetime(2000, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
+"""Times outside are nobody's; those at the ends of the calendar could not even be written down in another zone."""
 
 
 class UnreadableRowError(InputError):
@@ -33,7 +36,7 @@ class StateChange(BaseModel):
     recipients: tuple[str, ...] = ()
     correlation_id: str | None = None
     reason: dict[str, str] | None = None
-    at: AwareDatetime
+    at: Annotated[AwareDatetime, Field(ge=FIRST_TIME, lt=LAST_TIME)]
 
 
 def find_state_change(record: DynamoDBStreamRecordModel) -> StateChange | None:

@@ -5,10 +5,17 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import ClientError
 
-from pqtransfer.aws.failures import translated
+from pqtransfer.aws.failures import CloudError, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
+
+PERMANENT_CODES = frozenset({"InvalidArgument", "MalformedDetail", "ValidationException"})
+"""What EventBridge says of an event that is malformed or too large. Any other refusal may end one day."""
+
+
+class EventNeverTakenError(CloudError):
+    """The bus refuses the event for what it is, and always will."""
 
 
 class EventBridgeBus:
@@ -26,10 +33,17 @@ class EventBridgeBus:
             detail: a JSON object.
 
         Raises:
-            CloudUnavailableError: the bus throttles or fails; the same event may be taken later.
-            CloudAccessDeniedError, CloudNotFoundError: the caller may not, or there is no such bus.
-            CloudRequestError: the event itself is refused, and will always be.
+            EventNeverTakenError: the event is malformed or too large.
+            CloudError: anything else, also what is not known; the same event may be taken later.
         """
+        try:
+            self._put(detail_type, detail, at=at)
+        except CloudError as error:
+            if error.aws_code in PERMANENT_CODES:
+                raise EventNeverTakenError(str(error), aws_code=error.aws_code) from error
+            raise
+
+    def _put(self, detail_type: str, detail: str, *, at: datetime) -> None:
         with translated(action=f"put {detail_type} on the bus {self._bus}"):
             answer = self._client.put_events(
                 Entries=[
@@ -44,6 +58,5 @@ class EventBridgeBus:
             )
             for entry in answer["Entries"]:
                 if entry.get("ErrorCode"):
-                    raise ClientError(
-                        {"Error": {"Code": entry["ErrorCode"], "Message": entry.get("ErrorMessage", "")}}, "PutEvents"
-                    )
+                    refusal = {"Code": entry["ErrorCode"], "Message": entry.get("ErrorMessage", "")}
+                    raise ClientError({"Error": refusal}, "PutEvents")

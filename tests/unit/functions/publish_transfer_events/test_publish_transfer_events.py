@@ -2,13 +2,14 @@
 
 import json
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, cast
 
 import pytest
 from aws_lambda_powertools.utilities.batch.exceptions import BatchProcessingError
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import ClientError, EndpointConnectionError
 
 from functions.publish_transfer_events import handler as module
 from functions.publish_transfer_events.handler import SOURCE, handler
@@ -22,7 +23,7 @@ ROW = {
     "correlation_id": {"S": "c-1"},
     "changed_at": {"S": "2026-01-02T03:04:05.000000Z"},
 }
-UNREACHABLE = "unreachable"
+UNREACHABLE, TOO_LARGE = "unreachable", "the whole call: too large"
 FAILURE = {"M": {"code": {"S": "SourceChanged"}, "message": {"S": "it changed"}}}
 
 
@@ -68,6 +69,9 @@ class EventsClient:
             code = self.refuses.get(json.loads(entry["Detail"])["transfer_id"])
             if code == UNREACHABLE:
                 raise EndpointConnectionError(endpoint_url="https://events")
+            if code == TOO_LARGE:
+                refusal = {"Code": "ValidationException", "Message": "Total size of the entries is over the limit"}
+                raise ClientError({"Error": refusal, "ResponseMetadata": {"HTTPStatusCode": 400}}, "PutEvents")  # type: ignore[typeddict-item]
             if code is None:
                 self.entries.append(entry)
             answers.append({"EventId": "e"} if code is None else {"ErrorCode": code, "ErrorMessage": "no"})
@@ -148,7 +152,18 @@ def test_an_event_says_which_transfer_and_who(client: EventsClient) -> None:
     assert entry["Time"].isoformat() == "2026-01-02T03:04:05+00:00"
 
 
-@pytest.mark.parametrize("code", ["ThrottlingException", "InternalFailure", "AccessDeniedException", UNREACHABLE])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "ThrottlingException",
+        "InternalFailure",
+        "AccessDeniedException",
+        "RedactionFailure",
+        "NotAuthorizedForSourceException",
+        "NobodyHasHeardOfIt",  # a code without an HTTP status tells nothing about the next try
+        UNREACHABLE,
+    ],
+)
 def test_a_batch_names_the_records_that_may_succeed_later(client: EventsClient, code: str) -> None:
     """What was taken is not sent again; the stream resumes at the record that failed."""
     client.refuses["t-2"] = code
@@ -169,6 +184,16 @@ MALFORMED: list[dict[str, Any]] = [
     {**ROW, "state": {"NULL": True}},
     image("RUNNING", changed_at={"S": "yesterday"}),
     image("RUNNING", changed_at={"S": "2026-01-02T03:04:05"}),  # in no time zone
+    *(
+        image("RUNNING", changed_at={"S": at})
+        for at in (
+            "0001-01-01T00:00:00+14:00",  # in UTC before the first year
+            "9999-12-31T23:59:59-14:00",  # in UTC after the last one
+            "0001-01-01T00:00:00Z",
+            "1999-12-31T23:59:59Z",
+            "2200-01-01T00:00:00Z",
+        )
+    ),
     image("RUNNING", recipients={"S": "everyone"}),
     image("RUNNING", sender={"M": {}}),
     {"transfer_id": {"S": "t-2"}, "state": {"S": "FAILED"}, "failure": {"S": "?"}},
@@ -189,6 +214,13 @@ def test_a_row_that_can_never_be_read_holds_nothing_up(
     assert "find out who wrote it" in error["reason"]
 
 
+@pytest.mark.parametrize("at", ["2000-01-01T00:00:00Z", "2199-12-31T23:59:59Z", "2000-01-01T14:00:00+14:00"])
+def test_the_first_and_the_last_time_that_is_told(client: EventsClient, at: str) -> None:
+    """Two centuries, whatever the zone."""
+    assert invoke(record(new=image("RUNNING", changed_at={"S": at}), old=None)) == []
+    assert client.entries[0]["Time"] == datetime.fromisoformat(at)
+
+
 def test_what_a_malformed_row_holds_is_not_logged() -> None:
     """Its id and the names of the fields are enough."""
     with pytest.raises(UnreadableRowError) as caught:
@@ -203,11 +235,12 @@ def test_a_row_that_was_malformed_and_is_mended_is_told(client: EventsClient) ->
     assert "previous_state" not in json.loads(client.entries[0]["Detail"])
 
 
+@pytest.mark.parametrize("code", ["MalformedDetail", "InvalidArgument", TOO_LARGE])
 def test_an_event_that_the_bus_never_takes_holds_nothing_up(
-    client: EventsClient, caplog: pytest.LogCaptureFixture
+    client: EventsClient, caplog: pytest.LogCaptureFixture, code: str
 ) -> None:
     """Too large, for instance: no later try would end otherwise."""
-    client.refuses["t-2"] = "MalformedDetail"
+    client.refuses["t-2"] = code
     assert invoke(running("t-2", number="1"), running("t-3", number="2")) == []
     assert client.published == ["t-3"]
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == ["state change skipped"]
