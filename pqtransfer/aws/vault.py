@@ -30,15 +30,15 @@ CURRENT_STAGE = "AWSCURRENT"
 SESSION_SECONDS = 900
 """The shortest session STS gives: long enough for one read."""
 PROPAGATION_SECONDS = 60
-"""A new role is not known everywhere at once (IAM is eventually consistent); usually it takes some seconds."""
+"""A new role, its policy and that of a secret are not known everywhere at once; usually it takes some seconds."""
 
 
 class RoleNotKnownYetError(UnavailableError):
-    """A participant's role was made a moment ago, and could not be taken yet."""
+    """A participant's role and secrets were made a moment ago, and could not be used yet."""
 
     def __init__(self, participant: str, cause: CloudAccessDeniedError) -> None:
         super().__init__(
-            f"{participant} was registered a moment ago, and its role is not known everywhere yet: {cause}"
+            f"{participant} was registered a moment ago, and what its role may do is not known everywhere yet: {cause}"
         )
 
 
@@ -123,20 +123,24 @@ class RoleKeyReader:
     def read(self, key: KeyVersion, *, role_arn: str, session_name: str) -> PrivateKey:
         secret_id = _require_secret_id(key)
         try:
-            with translated(action=f"act as {key.participant} ({role_arn})"):
-                credentials = self._sts.assume_role(
-                    RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
-                )["Credentials"]
+            stored = self._read_secret(secret_id, key.participant, role_arn=role_arn, session_name=session_name)
         except CloudAccessDeniedError as error:
             if self._now() - key.created_at < timedelta(seconds=PROPAGATION_SECONDS):
                 raise RoleNotKnownYetError(key.participant, error) from None
             raise
-        with translated(action=f"read the private key {secret_id} as {role_arn}"):
-            answer = self._connect(credentials).get_secret_value(SecretId=secret_id)
-        private_key = PrivateKey.from_json(SecretBytes(answer["SecretString"].encode()))
+        private_key = PrivateKey.from_json(stored)
         if private_key.public_key.key_id != key.key_id:
             raise StoredKeyMismatchError(key)
         return private_key
+
+    def _read_secret(self, secret_id: str, participant: str, *, role_arn: str, session_name: str) -> SecretBytes:
+        with translated(action=f"act as {participant} ({role_arn})"):
+            credentials = self._sts.assume_role(
+                RoleArn=role_arn, RoleSessionName=session_name, DurationSeconds=SESSION_SECONDS
+            )["Credentials"]
+        with translated(action=f"read the private key {secret_id} as {role_arn}"):
+            answer = self._connect(credentials).get_secret_value(SecretId=secret_id)
+        return SecretBytes(answer["SecretString"].encode())
 
     def _connect_in_region(self, credentials: "CredentialsTypeDef") -> "SecretsManagerClient":
         session = make_role_session(credentials, region=self._sts.meta.region_name)

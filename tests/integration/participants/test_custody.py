@@ -239,5 +239,28 @@ def test_a_refusal_names_what_was_refused(
         read(seconds_after=59)  # IAM may not know the role everywhere yet: to be tried again
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "AccessDeniedException"])
+def test_policies_that_are_not_known_everywhere_yet(keys: tuple[KeyVersion, KeyVersion], code: str) -> None:
+    """The role can be taken before its policy, or that of the secret, has arrived: the first minute is no refusal."""
+
+    class QuickSts:
+        def assume_role(self, **_: Any) -> Any:
+            return {"Credentials": {}}
+
+    class RefusingSecrets:
+        def get_secret_value(self, **_: Any) -> Any:
+            raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetSecretValue")
+
+    def read(*, seconds_after: int) -> None:
+        at = keys[0].created_at + timedelta(seconds=seconds_after)
+        reader = RoleKeyReader(QuickSts(), connect=lambda _: RefusingSecrets(), now=lambda: at)  # type: ignore[arg-type,return-value]
+        reader.read(keys[0], role_arn=ROLE_ARN, session_name="test")
+
+    with pytest.raises(RoleNotKnownYetError, match=r"moment ago.*read the private key"):
+        read(seconds_after=59)
+    with pytest.raises(CloudAccessDeniedError, match="read the private key"):
+        read(seconds_after=60)
+
+
 def _document(policy: Any) -> Any:
     return policy if isinstance(policy, dict) else json.loads(unquote(policy))
