@@ -77,6 +77,16 @@ class EventTooLargeError(InputError):
         )
 
 
+class RefusedCosignatureError(IntegrityError):
+    """A checkpoint does not continue what the witness has signed before."""
+
+    def __init__(self, origin: str, findings: list[str]) -> None:
+        super().__init__(
+            f"the witness does not sign the checkpoint of {origin} ({'; '.join(findings)}); "
+            "keep both checkpoints as evidence and find out who holds the log's keys"
+        )
+
+
 class RolledBackStateError(IntegrityError):
     """The sequencer's state is older than a checkpoint that the log has signed: going on would fork the log."""
 
