@@ -147,11 +147,9 @@ def make_signed_message(checkpoint: Checkpoint, key: NoteKey, *, time_seconds: i
     if key.kind is SignatureKind.ED25519_COSIGNATURE:
         return f"cosignature/v1\ntime {time_seconds}\n{checkpoint.text}".encode()
     name, origin = key.name.encode(), checkpoint.origin.encode()
-    start, end = bytes(8), checkpoint.size.to_bytes(8, "big")
-    return b"".join([
-        SUBTREE_LABEL, bytes([len(name)]), name, time_seconds.to_bytes(TIME_LENGTH_BYTES, "big"),
-        bytes([len(origin)]), origin, start, end, checkpoint.root,
-    ])  # fmt: skip
+    time, start, end = (number.to_bytes(8, "big") for number in (time_seconds, 0, checkpoint.size))
+    parts = [SUBTREE_LABEL, bytes([len(name)]), name, time, bytes([len(origin)]), origin, start, end, checkpoint.root]
+    return b"".join(parts)
 
 
 def _sign(checkpoint: Checkpoint, signer: NoteSigner, time_seconds: int) -> NoteSignature:

@@ -2,7 +2,7 @@
 
 Integrity: the checkpoint is signed, continues what was trusted before, and every entry hashes into its root.
 Completeness: the numbers of each producer have no hole. It reads bundle after bundle:
-memory <= 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + 300 bytes for each producer + the findings.
+memory <= 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + 400 bytes for each producer + 130 for each of its gaps + the findings.
 """
 
 from collections import Counter
