@@ -2,7 +2,8 @@
 
 Integrity: the checkpoint is signed, continues what was trusted before, and every entry hashes into its root.
 Completeness: the numbers of each producer have no hole. It reads bundle after bundle:
-memory <= 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + 400 bytes for each producer + 130 for each of its gaps + the findings.
+memory <= 2 * 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + the findings
++ 300 bytes for each producer + 150 for each of its gaps, of which 64 are remembered.
 """
 
 from collections import Counter
