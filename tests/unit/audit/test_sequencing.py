@@ -6,10 +6,11 @@ import random
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from pqtransfer.audit.checkpoints import open_checkpoint
 from pqtransfer.audit.errors import DamagedTileError, LogMovedError, RolledBackStateError, TileMissingError
-from pqtransfer.audit.positions import GAPS_REMEMBERED, RECENT_EVENTS, Gap, Numbering, Placement
+from pqtransfer.audit.positions import GAPS_REMEMBERED, RECENT_EVENTS, Gap, Numbering, Placement, ProducerPosition
 from pqtransfer.audit.sequencer import decode_files, encode_files
 from pqtransfer.audit.sequencing import LogState, SequencedBatch
 from pqtransfer.audit.tiles import BUNDLES, list_tiles, split_bundle
@@ -128,6 +129,17 @@ def test_an_event_too_old_to_compare_is_handed_back() -> None:
     assert "too old" in batch.refused[0].reason
 
 
+def test_a_position_is_small_and_read_as_it_was_written() -> None:
+    """However long its producer has been at work; and one that was cut is refused."""
+    deployment = MemoryDeployment()
+    append(deployment, make_entries(range(1, RECENT_EVENTS * 2)))
+    stored = deployment.states.positions["worker/a"].model_dump_json()
+    assert len(stored) < 20 * 1024
+    assert ProducerPosition.model_validate_json(stored) == deployment.states.positions["worker/a"]
+    with pytest.raises(ValidationError):
+        ProducerPosition(recent=b"x")
+
+
 def test_what_is_no_event_is_handed_back() -> None:
     """The others of its batch are appended."""
     deployment = MemoryDeployment()
@@ -175,8 +187,8 @@ def test_a_sequencer_that_is_killed_anywhere_loses_and_repeats_nothing(after_eff
         else:
             break
         redelivered = second[:150] if random.Random(at).random() < 0.5 else second
-        append(deployment, redelivered)
-        append(deployment, [*second[150:], *make_entries([530])])
+        batches = [redelivered, [*second[150:], *make_entries([530])]]
+        assert [append(deployment, batch).refused for batch in batches] == [(), ()]
         assert read_log(deployment) == [*first, *second, *make_entries([530])]
     assert at > 10
 
