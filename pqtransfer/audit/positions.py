@@ -38,20 +38,29 @@ class Placement(StrEnum):
 
 
 class Numbering:
-    """The numbers of one producer that have come."""
+    """The numbers of one producer that have come. Of many gaps the last are remembered, the others counted."""
 
-    __slots__ = ("gaps", "last")
+    __slots__ = ("forgotten", "gaps", "gaps_at_most", "last")
 
-    def __init__(self, last: int = 0, gaps: Iterable[Gap] = ()) -> None:
+    def __init__(self, last: int = 0, gaps: Iterable[Gap] = (), *, gaps_at_most: int = GAPS_REMEMBERED) -> None:
         self.last = last
         self.gaps = list(gaps)
+        self.gaps_at_most = gaps_at_most
+        self.forgotten = 0
+
+    def copy(self) -> "Numbering":
+        copied = Numbering(self.last, self.gaps, gaps_at_most=self.gaps_at_most)
+        copied.forgotten = self.forgotten
+        return copied
 
     def add(self, number: int) -> Placement:
         """Take a number. One that was there already is `REPEATED`, and changes nothing."""
         if number > self.last:
             if number > self.last + 1:
                 self.gaps.append(Gap(self.last + 1, number - 1))
-                del self.gaps[:-GAPS_REMEMBERED]
+                if len(self.gaps) > self.gaps_at_most:
+                    del self.gaps[0]
+                    self.forgotten += 1
             self.last = number
             return Placement.NEXT
         for at, gap in enumerate(self.gaps):

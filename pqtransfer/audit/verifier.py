@@ -3,7 +3,7 @@
 Integrity: the checkpoint is signed, continues what was trusted before, and every entry hashes into its root.
 Completeness: the numbers of each producer have no hole. It reads bundle after bundle:
 memory <= 2 * 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + the findings
-+ 300 bytes for each producer + 150 for each of its gaps, of which 64 are remembered.
++ 300 bytes for each producer + 150 for each of its gaps, of which 1000 are remembered.
 """
 
 from collections import Counter
@@ -21,6 +21,9 @@ from pqtransfer.audit.tiled_tree import TiledTree
 from pqtransfer.audit.tiles import BUNDLES, TILE_WIDTH, ReadTile, Tile, find_tile, read_entries
 from pqtransfer.audit.tree import HASH_LENGTH_BYTES, LEAF_PREFIX
 from pqtransfer.errors import IntegrityError
+
+GAPS_REPORTED = 1000
+"""Of one producer; an event that comes later than so many gaps is taken for a repetition."""
 
 
 def verify_log(
@@ -45,7 +48,9 @@ def verify_log(
         numberings: with `first_index`, those of the report up to there.
         expected_numbers: the last number that each producer says it has sent, where that is known from elsewhere.
     """
-    report = Report(first_index=first_index, numberings=_copy(numberings or {}))
+    report = Report(
+        first_index=first_index, numberings={name: each.copy() for name, each in (numberings or {}).items()}
+    )
     if checkpoint_note is None:
         report.add(Finding(FindingKind.CHECKPOINT_MISSING, "checkpoint", explanation="the log shows no checkpoint"))
         return report
@@ -156,7 +161,7 @@ def _take_numbers(entries: Sequence[bytes], index: int, report: Report) -> None:
         else:
             numbering = numberings.get(producer)
             if numbering is None:
-                numbering = numberings[producer] = Numbering()
+                numbering = numberings[producer] = Numbering(gaps_at_most=GAPS_REPORTED)
             if number == numbering.last + 1:
                 numbering.last = number
             elif numbering.add(number) is Placement.REPEATED:
@@ -169,12 +174,9 @@ def _verify_numbers(report: Report, expected_numbers: Mapping[str, int]) -> None
     for producer, numbering in sorted(report.numberings.items()):
         for gap in numbering.gaps:
             report.add(Finding(FindingKind.SEQUENCE_GAP, producer, gap.first, gap.last, "these events are missing"))
+        report.findings_left_out += numbering.forgotten
     for producer, expected in sorted(expected_numbers.items()):
         last = report.numberings.get(producer, Numbering()).last
         if last < expected:
             explanation = "the producer has sent these events, and the log does not have them"
             report.add(Finding(FindingKind.EVENTS_WITHHELD, producer, last + 1, expected, explanation))
-
-
-def _copy(numberings: Mapping[str, Numbering]) -> dict[str, Numbering]:
-    return {producer: Numbering(numbering.last, numbering.gaps) for producer, numbering in numberings.items()}

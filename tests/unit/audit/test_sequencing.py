@@ -164,7 +164,7 @@ def test_gaps_that_are_remembered_are_bounded() -> None:
     numbering = Numbering()
     for number in range(2, 1000, 2):
         numbering.add(number)
-    assert len(numbering.gaps) == GAPS_REMEMBERED
+    assert (len(numbering.gaps), numbering.forgotten) == (GAPS_REMEMBERED, 499 - GAPS_REMEMBERED)
     assert numbering.add(1) is Placement.REPEATED
 
 

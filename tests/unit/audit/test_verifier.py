@@ -9,7 +9,7 @@ import pytest
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
 from pqtransfer.audit.findings import FINDINGS_AT_MOST, Finding, FindingKind, Report
 from pqtransfer.audit.tiles import encode_bundle, split_bundle
-from pqtransfer.audit.verifier import verify_log
+from pqtransfer.audit.verifier import GAPS_REPORTED, verify_log
 from tests.unit.audit.keys import LOG_SIGNERS, ORIGIN, POLICY, TIME_SECONDS, WITNESS_SIGNERS, make_signer
 from tests.unit.audit.samples import make_event
 from tests.unit.audit.trees import hash_tree, make_log, make_reader
@@ -229,6 +229,14 @@ def test_what_a_producer_sent_and_the_log_dropped_is_found() -> None:
         ("events-withheld", "worker/c", 1, 3),
     ]
     assert (report.is_intact, report.is_complete) == (True, False)
+
+
+def test_a_producer_of_which_every_second_event_is_missing_is_reported_in_bounds() -> None:
+    """So many gaps one by one, and how many there are besides."""
+    entries = [make_event(sequence=number).to_json() for number in range(2, 2 * GAPS_REPORTED + 11, 2)]
+    report = publish(entries).verify()
+    assert (len(report.findings), report.findings_left_out) == (GAPS_REPORTED, 5)
+    assert not report.is_complete
 
 
 def test_an_event_that_is_there_twice_is_found() -> None:
