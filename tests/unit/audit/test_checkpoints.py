@@ -143,6 +143,13 @@ def test_what_is_no_checkpoint_is_refused(text: str) -> None:
         Checkpoint.from_text(text)
 
 
+@pytest.mark.parametrize("change_checkpoint", [{"size": -1}, {"size": 1 << 63}, {"root": ROOT[:-1]}, {"origin": "a b"}])
+def test_what_no_log_can_say_is_not_signed(change_checkpoint: dict[str, object]) -> None:
+    """A size, a root or a name out of range is refused before anybody signs it."""
+    with pytest.raises(MalformedCheckpointError):
+        replace(CHECKPOINT, **change_checkpoint)
+
+
 def test_an_empty_log_has_a_checkpoint() -> None:
     """Size 0 and the hash of nothing."""
     empty = Checkpoint(ORIGIN, 0, EMPTY_ROOT)
@@ -154,7 +161,7 @@ def test_an_empty_log_has_a_checkpoint() -> None:
     [
         {"log_keys": ()},
         {"witnesses_required": 2},
-        {"witness_keys": (LOG_SIGNERS[0].key,)},
+        {"witness_keys": (make_signer("w", SignatureKind.ED25519).key,)},
         {"witness_keys": (NoteKey("w", SignatureKind.ED25519_COSIGNATURE, LOG_SIGNERS[0].key.public_key),)},
         {"log_keys": (LOG_SIGNERS[0].key, LOG_SIGNERS[0].key)},
     ],

@@ -112,6 +112,13 @@ def test_any_text_is_carried(text: str) -> None:
     assert Note.from_bytes(note.to_bytes()) == note
 
 
+@pytest.mark.parametrize("kind", SignatureKind)
+def test_a_key_of_another_length_is_refused(kind: SignatureKind) -> None:
+    """Each kind has its own."""
+    with pytest.raises(InvalidNoteKeyError, match="bytes, not 31"):
+        NoteKey("log", kind, bytes(31))
+
+
 def test_two_keys_that_a_line_cannot_tell_apart_are_refused() -> None:
     """Ids are 4 bytes: a collision of name and id would let one key answer for another."""
     with pytest.raises(InvalidNoteKeyError):

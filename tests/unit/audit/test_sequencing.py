@@ -314,5 +314,6 @@ def test_a_state_is_read_as_it_was_written() -> None:
         data = f'{{"format":"pqtransfer-audit-state/1","hashes":[{hashes}],"origin":"o","size":{size}}}'
         with pytest.raises(MalformedDocumentError):
             LogState.from_json(data.encode())
-    with pytest.raises(MalformedDocumentError):
-        LogState.from_json(b"{}")
+    for data in ("{}", '{"format":"pqtransfer-audit-state/1","hashes":[],"origin":"a b","size":0}'):
+        with pytest.raises(MalformedDocumentError):
+            LogState.from_json(data.encode())

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from pqtransfer.audit.checkpoints import Checkpoint
 from pqtransfer.audit.errors import DamagedTileError, TileMissingError
 from pqtransfer.audit.tiled_tree import TiledTree
-from pqtransfer.audit.tiles import BUNDLES, ENTRY_LIMIT_BYTES, Tile, encode_bundle, find_tile, list_tiles, split_bundle
+from pqtransfer.audit.tiles import (
+    BUNDLE_LIMIT_BYTES,
+    BUNDLES,
+    ENTRY_LIMIT_BYTES,
+    Tile,
+    encode_bundle,
+    find_tile,
+    list_tiles,
+    split_bundle,
+    split_entries,
+)
 from pqtransfer.audit.tree import verify_consistency, verify_inclusion
 from tests.unit.audit.keys import ORIGIN
 from tests.unit.audit.trees import MemoryTree, hash_tree, make_entries, make_log, make_reader
@@ -93,6 +103,30 @@ def test_an_entry_has_65535_bytes_at_most() -> None:
     assert list(split_bundle(encode_bundle([largest]), path="b", width=1)) == [largest]
     with pytest.raises(OverflowError):
         encode_bundle([largest + b"x"])
+
+
+@pytest.mark.parametrize("data", [bytes(2 * 513), bytes(BUNDLE_LIMIT_BYTES + 1)], ids=["entries", "bytes"])
+def test_a_bundle_is_read_within_limits(data: bytes) -> None:
+    """Twice as many entries as a bundle may have, and as many bytes as it may have: more is not even split."""
+    with pytest.raises(DamagedTileError, match="more than"):
+        split_entries(data, path="b")
+
+
+def test_a_whole_level_is_read_with_a_small_cache() -> None:
+    """Every tile of the lowest level, and the first one again, which is not kept any more."""
+    entries, files, checkpoint = make_large_log()
+    reads: list[str] = []
+
+    def read(path: str) -> bytes:
+        reads.append(path)
+        return files[path]
+
+    tree = TiledTree(checkpoint, read)
+    for index in [*range(SIZE // 256 + 1), 0]:
+        leaves = MemoryTree(entries[index * 256 : index * 256 + 256]).leaf_hashes
+        assert tree.read_tile(0, index) == b"".join(leaves)
+    assert reads.count("tile/0/000") == 2
+    assert reads.count("tile/1/000") == 1
 
 
 @settings(deadline=None, max_examples=40)

@@ -141,6 +141,12 @@ def test_there_is_no_proof_of_a_leaf_that_is_not_there(index: int, size: int) ->
         prove_inclusion(index, size, MemoryTree(LEAVES).read_node)
 
 
+def test_a_larger_tree_is_not_the_beginning_of_a_smaller() -> None:
+    """A caller's mistake again."""
+    with pytest.raises(ValueError, match="beginning"):
+        prove_consistency(9, 8, MemoryTree(LEAVES).read_node)
+
+
 def test_a_range_that_is_no_range_is_refused() -> None:
     """The state of a log that lost a hash, or that is asked to go on at a place where it is not."""
     with pytest.raises(ValueError, match="2 hashes"):

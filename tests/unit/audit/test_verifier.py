@@ -154,6 +154,11 @@ def remove_the_checkpoint(log: Log) -> None:
     log.note = None
 
 
+def damage_the_end(log: Log) -> None:
+    damage(LAST_TILE)(log)
+    log.rewrite(LAST, lambda entries: entries[:-1])
+
+
 def swap_tiles(log: Log) -> None:
     log.files["tile/0/000"], log.files["tile/0/001"] = log.files["tile/0/001"], log.files["tile/0/000"]
 
@@ -184,6 +189,7 @@ ATTACKS: list[tuple[Callable[[Log], object], list[str], int | None]] = [
     (show_a_shorter_other_history, ["log-rolled-back", "split-view"], None),
     (replace_without_the_keys, ["checkpoint-untrusted"], None),
     (replace_files_only, ["tree-replaced"], None),
+    (damage_the_end, ["tree-replaced"], None),
     (remove_the_checkpoint, ["checkpoint-missing"], None),
 ]
 
