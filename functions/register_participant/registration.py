@@ -123,6 +123,7 @@ class Registrar:
             created_at=self.now,
             role_arn=self.roles.arn_of(request.name),
             principals=tuple(dict.fromkeys(request.principals)),
+            buckets=request.buckets,
         )
         keys = make_key_versions(
             identity,
@@ -142,6 +143,7 @@ class Registrar:
         return (
             len(pending) > 0
             and set(begun.participant.principals) == set(request.principals)
+            and set(begun.participant.buckets) == set(request.buckets)
             and all(key.suite_id == suite_id and self.vault.holds(key) for key in pending)
         )
 
@@ -165,6 +167,8 @@ class Registrar:
 def _require_same(existing: RegisteredParticipant, request: RegisterParticipant, suite_id: str) -> None:
     if set(existing.participant.principals) != set(request.principals):
         raise ParticipantExistsError(request.name, difference="other principals")
+    if set(existing.participant.buckets) != set(request.buckets):
+        raise ParticipantExistsError(request.name, difference="other buckets")
     identity = existing.to_identity()
     if identity is not None and identity.suite_id != suite_id:
         raise ParticipantExistsError(request.name, difference=f"keys of suite {identity.suite_id}")

@@ -144,6 +144,7 @@ def _write_participant(participant: Participant) -> "dict[str, AttributeValueTyp
         "kind": {"S": participant.kind},
         "created_at": {"S": participant.created_at.isoformat()},
         "principals": {"L": [{"S": principal} for principal in participant.principals]},
+        "buckets": {"L": [{"S": bucket} for bucket in participant.buckets]},
     }
     if participant.role_arn is not None:
         item["role_arn"] = {"S": participant.role_arn}
@@ -200,6 +201,7 @@ def _read_participant(item: "Item") -> Participant:
             "kind": item["kind"]["S"],
             "created_at": item["created_at"]["S"],
             "principals": [principal["S"] for principal in item["principals"]["L"]],
+            "buckets": [bucket["S"] for bucket in _optional(item, "buckets", "L") or []],
             "role_arn": _optional(item, "role_arn", "S"),
         }
     )

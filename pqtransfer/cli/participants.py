@@ -36,13 +36,14 @@ class ManagedOnlyOptionError(InputError):
 
     def __init__(self) -> None:
         super().__init__(
-            "--suite and --principal go with --managed; an external participant brings its own keys and role"
+            "--suite, --principal and --bucket go with --managed; an external participant brings its own keys, and "
+            "workers do not act for it"
         )
 
 
 @app.command(
     epilog="Examples: pqtransfer participants add hospital-a --managed "
-    "--principal arn:aws:iam::123456789012:role/hospital-a.  "
+    "--principal arn:aws:iam::123456789012:role/hospital-a --bucket our-models.  "
     "pqtransfer participants add hospital-b --public-keys hospital-b/"
 )
 def add(
@@ -73,19 +74,28 @@ def add(
             show_default=False,
         ),
     ] = None,
+    bucket: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="BUCKET",
+            help="With --managed: an S3 bucket that workers may use in its name, to read models and to write them. "
+            "Repeatable; no other is used for it.",
+            show_default=False,
+        ),
+    ] = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
     """Add a participant. Safe to repeat: a call that was interrupted is finished by the same call."""
     if managed == (public_keys is not None):
         raise AmbiguousKindError
-    if public_keys is not None and (suite or principal):
+    if public_keys is not None and (suite or principal or bucket):
         raise ManagedOnlyOptionError
     participants = _connect(deployment)
     if public_keys is not None:
         registered = participants.add_external(name, keys=public_keys)
     else:
-        registered = participants.add_managed(name, suite_id=suite, principals=principal or [])
+        registered = participants.add_managed(name, suite_id=suite, principals=principal or [], buckets=bucket or [])
     _print_participant(registered, as_json=as_json)
 
 
@@ -143,6 +153,8 @@ def _print_participant(registered: "RegisteredParticipant", *, as_json: bool) ->
         typer.echo(f"role: {registered.participant.role_arn}")
     for arn in registered.participant.principals:
         typer.echo(f"may act as it: {arn}")
+    for bucket in registered.participant.buckets:
+        typer.echo(f"workers may use for it: s3://{bucket}")
 
 
 def _describe(registered: "RegisteredParticipant") -> dict[str, Any]:

@@ -4,11 +4,12 @@ A **managed** participant's private keys are made and kept by the system, readab
 An **external** one keeps them itself and registers the public halves with a proof of possession.
 """
 
+import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
 
 from pqtransfer.crypto.canonical_json import Base64Bytes
 from pqtransfer.crypto.identity import ParticipantName, PublicIdentity
@@ -18,6 +19,9 @@ from pqtransfer.keys.lifecycle import KeyState, may_protect, require_transition
 
 MANAGED_NAME_LENGTH = 30
 """`pqtransfer-production-participant-` leaves 30 of the 64 characters of an IAM role's name."""
+MOST_BUCKETS = 20
+_BUCKET = re.compile(r"(?=.{3,63}\Z)[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_IP_ADDRESS = re.compile(r"\d+\.\d+\.\d+\.\d+")
 
 
 class ManagedNameTooLongError(InputError):
@@ -41,6 +45,22 @@ def require_managed_name(name: str) -> str:
     return name
 
 
+def _check_bucket(name: str) -> str:
+    if not _BUCKET.fullmatch(name) or _IP_ADDRESS.fullmatch(name):
+        raise ValueError("is not the name of an S3 bucket: write our-models, not a URI or an ARN")
+    return name
+
+
+def _check_buckets(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) != len(names):
+        raise ValueError("a bucket is named twice")
+    return names
+
+
+BucketName = Annotated[str, AfterValidator(_check_bucket)]
+Buckets = Annotated[tuple[BucketName, ...], Field(max_length=MOST_BUCKETS), AfterValidator(_check_buckets)]
+
+
 class ParticipantKind(StrEnum):
     """Who holds the private keys: the system, or the participant itself."""
 
@@ -49,7 +69,10 @@ class ParticipantKind(StrEnum):
 
 
 class Participant(BaseModel):
-    """A name that models are sent to and from. `principals` are the ARNs that may take a managed one's role."""
+    """A name that models are sent to and from.
+
+    `principals` are the ARNs that may take a managed one's role; `buckets` those that workers may use in its name.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -58,6 +81,7 @@ class Participant(BaseModel):
     created_at: AwareDatetime
     role_arn: str | None = None
     principals: tuple[str, ...] = ()
+    buckets: Buckets = ()
 
     @model_validator(mode="after")
     def _require_role_by_kind(self) -> Self:
@@ -65,6 +89,8 @@ class Participant(BaseModel):
             raise ValueError("a managed participant has a role, an external one has none")
         if self.principals and self.kind is ParticipantKind.EXTERNAL:
             raise ValueError("only a managed participant has principals")
+        if self.buckets and self.kind is ParticipantKind.EXTERNAL:
+            raise ValueError("only a managed participant has buckets")
         return self
 
 

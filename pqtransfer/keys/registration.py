@@ -8,7 +8,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.crypto.identity import IDENTITY_LIMIT_BYTES, ParticipantName, PublicIdentity
 from pqtransfer.errors import InputError, PqtransferError
-from pqtransfer.keys.participant import ParticipantKind, RegisteredParticipant
+from pqtransfer.keys.participant import Buckets, ParticipantKind, RegisteredParticipant
 
 PRINCIPAL = re.compile(r"arn:[a-z-]+:iam::\d{12}:(root|(user|role)/[\w+=,.@/-]+)")
 MOST_PRINCIPALS = 20
@@ -28,7 +28,8 @@ class RegisterParticipant(BaseModel):
     """The request.
 
     `suite` is the suite of a managed participant's keys (default: the system's). `identity` is the text of an external
-    participant's `public-keys.json`. `principals` may take the role of a managed participant, next to the workers.
+    participant's `public-keys.json`. `principals` may take the role of a managed participant, next to the workers;
+    `buckets` are those that workers may read from and write to in its name.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class RegisterParticipant(BaseModel):
     principals: tuple[Annotated[str, AfterValidator(_check_principal)], ...] = Field(
         default=(), max_length=MOST_PRINCIPALS
     )
+    buckets: Buckets = ()
 
     @model_validator(mode="after")
     def _require_parts_by_kind(self) -> Self:
@@ -47,6 +49,8 @@ class RegisterParticipant(BaseModel):
             raise ValueError("an external participant comes with its identity (public-keys.json)")
         if self.kind is ParticipantKind.EXTERNAL and self.principals:
             raise ValueError("an external participant has no role, so nobody can be allowed to take it")
+        if self.kind is ParticipantKind.EXTERNAL and self.buckets:
+            raise ValueError("workers cannot act for an external participant, so it has no buckets for them")
         if self.kind is ParticipantKind.MANAGED and self.identity is not None:
             raise ValueError("the system makes a managed participant's keys: leave the identity out")
         return self

@@ -177,6 +177,8 @@ def describe_difference(existing: RegisteredParticipant, added: RegisteredPartic
         return f"another kind ({existing.participant.kind})"
     if set(existing.participant.principals) != set(added.participant.principals):
         return "other principals"
+    if set(existing.participant.buckets) != set(added.participant.buckets):
+        return "other buckets"
     if not {key.key_id for key in added.keys} <= {key.key_id for key in existing.keys}:
         return "other keys"
     return None

@@ -1,7 +1,7 @@
 """Add participants to a deployment, and look at those that are there.
 
 participants = connect_participants(load_deployment(Path("deployment.json")))
-participants.add_managed("hospital-a")
+participants.add_managed("hospital-a", buckets=["our-models"])
 participants.add_external("hospital-b", keys=Path("hospital-b/public-keys.json"))
 """
 
@@ -68,13 +68,19 @@ class Participants:
         self._register = register
 
     def add_managed(
-        self, name: str, *, suite_id: str | None = None, principals: Sequence[str] = ()
+        self,
+        name: str,
+        *,
+        suite_id: str | None = None,
+        principals: Sequence[str] = (),
+        buckets: Sequence[str] = (),
     ) -> RegisteredParticipant:
         """Add a participant whose keys the system makes and keeps. Repeating the call finishes what was interrupted.
 
         Args:
             suite_id: the suite of its keys; the default suite when left out.
             principals: ARNs of roles, users or accounts that may act as the participant.
+            buckets: names of the S3 buckets that workers may read models from, and write them to, in its name.
 
         Raises:
             MalformedRegistrationError, ManagedNameTooLongError, RegistrationRefusedError: what is wrong.
@@ -82,7 +88,13 @@ class Participants:
         """
         require_managed_name(name)
         return self._send(
-            {"name": name, "kind": ParticipantKind.MANAGED, "suite": suite_id, "principals": list(principals)}
+            {
+                "name": name,
+                "kind": ParticipantKind.MANAGED,
+                "suite": suite_id,
+                "principals": list(principals),
+                "buckets": list(buckets),
+            }
         )
 
     def add_external(self, name: str, *, keys: Path) -> RegisteredParticipant:

@@ -102,6 +102,7 @@ def make_pending() -> Callable[..., RegisteredParticipant]:
                 created_at=NOW,
                 role_arn=ROLE_PREFIX + name,
                 principals=(f"arn:aws:iam::{ACCOUNT}:role/{name}",),
+                buckets=(f"models-of-{name}", f"results-of-{name}"),
             ),
             keys=make_key_versions(
                 identity,

@@ -43,9 +43,44 @@ def test_what_is_added_is_read_back(any_registry: KeyRegistry, make_external: Ma
 
 
 def test_a_managed_participant_is_read_back(any_registry: KeyRegistry, make_pending: Make) -> None:
-    """Role, principals and secrets' names are kept with it."""
+    """Role, principals, buckets and secrets' names are kept with it."""
     registered = make_pending()
     any_registry.add(registered)
+    assert any_registry.load("site-m") == registered
+    assert any_registry.load("site-m").participant.buckets == ("models-of-site-m", "results-of-site-m")
+
+
+def test_a_participant_of_before_there_were_buckets(
+    registry: DynamoKeyRegistry, dynamodb: Any, make_pending: Make
+) -> None:
+    """Is read, and has none: workers use no bucket in its name."""
+    registry.add(make_pending())
+    key = {"participant": {"S": "site-m"}, "item": {"S": "PARTICIPANT"}}
+    dynamodb.update_item(TableName=TABLE, Key=key, UpdateExpression="REMOVE buckets")
+    assert registry.load("site-m").participant.buckets == ()
+
+
+def test_buckets_that_cannot_be(registry: DynamoKeyRegistry, dynamodb: Any, make_pending: Make) -> None:
+    """What no registration could have written is not believed."""
+    registry.add(make_pending())
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key={"participant": {"S": "site-m"}, "item": {"S": "PARTICIPANT"}},
+        UpdateExpression="SET buckets = :any",
+        ExpressionAttributeValues={":any": {"L": [{"S": "*"}]}},
+    )
+    with pytest.raises(RegistryDamagedError, match="site-m"):
+        registry.load("site-m")
+
+
+def test_other_buckets_are_another_participant(any_registry: KeyRegistry, make_pending: Make) -> None:
+    """As other principals are: what is registered stays."""
+    registered = make_pending()
+    any_registry.add(registered)
+    for changed, difference in (({"buckets": ()}, "other buckets"), ({"principals": ()}, "other principals")):
+        other = registered.participant.model_copy(update=changed)
+        with pytest.raises(ParticipantExistsError, match=difference):
+            any_registry.add(registered.model_copy(update={"participant": other}))
     assert any_registry.load("site-m") == registered
 
 

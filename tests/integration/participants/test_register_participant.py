@@ -22,7 +22,7 @@ from pqtransfer.keys.participant import RegisteredParticipant
 ACCOUNT = "123456789012"
 TABLE = "participants"
 SITE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/site-m"
-MANAGED = {"name": "site-m", "kind": "managed", "principals": [SITE_ROLE]}
+MANAGED = {"name": "site-m", "kind": "managed", "principals": [SITE_ROLE], "buckets": ["models-of-m"]}
 ROLE_NAME = "pqtransfer-dev-participant-site-m"
 WRITES = frozenset(
     {
@@ -119,7 +119,9 @@ def test_a_managed_participant(environment: None, dynamodb: Any) -> None:
     answer = invoke(MANAGED)
     identity = PublicIdentity.model_validate(answer["identity"])
     identity.require_valid()
-    assert require_whole(dynamodb) == RegisteredParticipant.model_validate(answer["registered"])
+    registered = require_whole(dynamodb)
+    assert registered == RegisteredParticipant.model_validate(answer["registered"])
+    assert registered.participant.buckets == ("models-of-m",)
 
 
 def test_the_order_of_the_steps(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +215,7 @@ def test_an_external_participant(environment: None, dynamodb: Any) -> None:
         ("text", "MalformedRegistration", 2),
         ({"name": "Site A", "kind": "managed"}, "MalformedRegistration", 2),
         ({"name": "site-a", "kind": "managed", "suite": "PQT-0"}, "UnknownSuite", 2),
+        ({"name": "site-a", "kind": "managed", "buckets": ["*"]}, "MalformedRegistration", 2),
         ({"name": "site-a", "kind": "external", "identity": "{}"}, "MalformedDocument", 3),
         ({"name": "a" * 40, "kind": "managed"}, "ManagedNameTooLong", 2),
     ],

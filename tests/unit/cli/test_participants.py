@@ -84,11 +84,15 @@ def public_keys(tmp_path: Path) -> Path:
 
 def test_adding_a_managed_participant(deployment: MemoryDeployment) -> None:
     """It is shown with its two keys; the private halves are in the vault alone."""
-    result = run("add", "hospital-a", "--managed", "--principal", ROLE)
+    result = run("add", "hospital-a", "--managed", "--principal", ROLE, "--bucket", "our-models", "--bucket", "results")
     assert result.exit_code == 0, result.output
     registered = deployment.registry.load("hospital-a")
     assert "hospital-a (managed)" in result.stdout
     assert f"may act as it: {ROLE}" in result.stdout
+    assert registered.participant.buckets == ("our-models", "results")
+    for bucket in ("our-models", "results"):
+        assert f"workers may use for it: s3://{bucket}\n" in result.stdout
+        assert f"workers may use for it: s3://{bucket}\n" in run("show", "hospital-a").stdout
     for key in registered.keys:
         assert key.key_id[:16] in result.stdout
     assert result.stdout.count("ACTIVE") == 2
@@ -127,8 +131,10 @@ def test_listing(deployment: MemoryDeployment, public_keys: Path) -> None:
 
 def test_the_json_of_a_participant(deployment: MemoryDeployment) -> None:
     """The names that scripts rely on; nothing in it is secret or says where a secret lies."""
-    shown = run_json("add", "hospital-a", "--managed")
-    assert set(shown) == {"name", "kind", "created_at", "role_arn", "principals", "ready", "keys", "identity"}
+    shown = run_json("add", "hospital-a", "--managed", "--bucket", "our-models")
+    names = {"name", "kind", "created_at", "role_arn", "principals", "buckets", "ready", "keys", "identity"}
+    assert set(shown) == names
+    assert shown["buckets"] == ["our-models"]
     assert set(shown["keys"][0]) == {"key_id", "version", "purpose", "suite", "state", "created_at"}
     text = json.dumps(shown)
     for secret_id, (_, private_key) in deployment.vault.secrets.items():
@@ -144,6 +150,7 @@ def test_the_json_of_a_participant(deployment: MemoryDeployment) -> None:
         (["add", "hospital-b", "--managed", "--public-keys", "KEYS"], INPUT, "--managed"),
         (["add", "hospital-b", "--public-keys", "KEYS", "--suite", "PQT-2"], INPUT, "--suite"),
         (["add", "hospital-b", "--public-keys", "KEYS", "--principal", ROLE], INPUT, "--principal"),
+        (["add", "hospital-b", "--public-keys", "KEYS", "--bucket", "our-models"], INPUT, "--bucket"),
         (["add", "hospital-x", "--public-keys", "KEYS"], INPUT, "hospital-b"),
         (["add", "hospital-b", "--public-keys", "KEYS/private-keys.json"], INTEGRITY, "identity"),
         (["add", "hospital-b", "--public-keys", "KEYS/nothing"], INPUT, "nothing"),
@@ -151,6 +158,8 @@ def test_the_json_of_a_participant(deployment: MemoryDeployment) -> None:
         (["add", "h" * 31, "--managed"], INPUT, "30"),
         (["add", "hospital-a", "--managed", "--suite", "PQT-7"], INPUT, "PQT-7"),
         (["add", "hospital-a", "--managed", "--principal", "*"], INPUT, "principals"),
+        (["add", "hospital-a", "--managed", "--bucket", "s3://our-models"], INPUT, "buckets"),
+        (["add", "hospital-a", "--managed", "--bucket", "our-models", "--bucket", "our-models"], INPUT, "twice"),
     ],
 )
 def test_what_cannot_be_done(
@@ -192,6 +201,16 @@ def test_a_name_that_is_taken(deployment: MemoryDeployment, public_keys: Path) -
     result = run("add", "hospital-b", "--public-keys", str(public_keys), "--json")
     assert (result.exit_code, json.loads(result.stderr)["error"]["code"]) == (INPUT, "ParticipantExists")
     assert run_json("show", "hospital-b") == before
+
+
+def test_other_buckets_for_a_name_that_is_taken(deployment: MemoryDeployment) -> None:
+    """Refused, in words that say what differs; what was there stays."""
+    before = run_json("add", "hospital-a", "--managed", "--bucket", "our-models")
+    result = run("add", "hospital-a", "--managed", "--bucket", "their-models", "--json")
+    error = json.loads(result.stderr)["error"]
+    assert (result.exit_code, error["code"]) == (INPUT, "ParticipantExists")
+    assert "other buckets" in error["message"]
+    assert run_json("show", "hospital-a") == before
 
 
 @pytest.mark.parametrize("answer", [{}, {"error": {}}, {"registered": {}, "identity": None}])

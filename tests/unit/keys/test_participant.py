@@ -26,13 +26,17 @@ Register = Callable[..., RegisteredParticipant]
         {"name": "site-a", "kind": "managed"},  # no role
         {"name": "site-a", "kind": "external", "role_arn": ROLE},
         {"name": "site-a", "kind": "external", "principals": ("arn:aws:iam::123456789012:root",)},
+        {"name": "site-a", "kind": "external", "buckets": ("our-models",)},
+        {"name": "site-a", "kind": "managed", "role_arn": ROLE, "buckets": ("our-models", "our-models")},
+        {"name": "site-a", "kind": "managed", "role_arn": ROLE, "buckets": ("*",)},
+        {"name": "site-a", "kind": "managed", "role_arn": ROLE, "buckets": tuple(f"bucket-{i}" for i in range(21))},
         {"name": "site-a", "kind": "somebody"},
         {"name": "site-a", "kind": "external", "created_at": datetime(2026, 3, 1)},  # noqa: DTZ001 - no time zone
         {"name": "site-a", "kind": "external", "colour": "red"},
     ],
 )
 def test_what_is_not_a_participant(fields: dict[str, object]) -> None:
-    """A name that is not allowed, a kind without what it needs, a time without a zone, an unknown field."""
+    """A name that is not allowed, a kind without what it needs or with what it cannot have, an unknown field."""
     with pytest.raises(ValidationError):
         Participant.model_validate({"created_at": NOW, **fields})
 
@@ -41,6 +45,14 @@ def test_a_managed_participant_has_a_role() -> None:
     """The role is where its private keys can be read from."""
     participant = Participant(name="site-a", kind=ParticipantKind.MANAGED, created_at=NOW, role_arn=ROLE)
     assert participant.role_arn == ROLE
+
+
+def test_a_managed_participant_has_buckets() -> None:
+    """Those that workers may use in its name: none, unless they are named."""
+    participant = Participant(name="site-a", kind=ParticipantKind.MANAGED, created_at=NOW, role_arn=ROLE)
+    assert participant.buckets == ()
+    named = tuple(f"bucket-{number}" for number in range(20))
+    assert Participant.model_validate({**participant.model_dump(), "buckets": named}).buckets == named
 
 
 def test_the_newest_active_key_is_used(register: Register) -> None:

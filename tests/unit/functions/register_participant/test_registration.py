@@ -25,7 +25,9 @@ from pqtransfer.keys.registry import ParticipantExistsError, RegistryConflictErr
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SITE_ROLE = "arn:aws:iam::123456789012:role/site-m"
-MANAGED = RegisterParticipant(name="site-m", kind=ParticipantKind.MANAGED, principals=(SITE_ROLE,))
+MANAGED = RegisterParticipant(
+    name="site-m", kind=ParticipantKind.MANAGED, principals=(SITE_ROLE,), buckets=("models-of-m",)
+)
 
 
 class CrashError(Exception):
@@ -118,6 +120,7 @@ def test_a_managed_participant_comes_to_be(suite: str | None) -> None:
     identity.require_valid()
     assert identity.suite_id == (suite or "PQT-1")
     assert registered.participant.principals == (SITE_ROLE,)
+    assert registered.participant.buckets == ("models-of-m",)
 
 
 def test_repeating_it_changes_nothing() -> None:
@@ -231,23 +234,37 @@ def test_another_call_finishes_the_same_keys() -> None:
     [
         ({"principals": ()}, "other principals"),
         ({"principals": (SITE_ROLE, "arn:aws:iam::123456789012:role/other")}, "other principals"),
+        ({"buckets": ()}, "other buckets"),
+        ({"buckets": ("models-of-m", "models-of-another")}, "other buckets"),
         ({"suite": "PQT-2"}, "suite PQT-1"),
     ],
 )
 def test_repeating_it_differently_is_refused(changed: dict[str, Any], difference: str) -> None:
-    """Adding a participant again never lets somebody else at its keys."""
+    """Adding a participant again never lets somebody else at its keys, nor its workers at other buckets."""
     world = World()
     world.registrar().register(MANAGED)
+    before = world.registry.list_all()
     with pytest.raises(ParticipantExistsError, match=difference):
         world.registrar().register(MANAGED.model_copy(update=changed))
+    assert world.registry.list_all() == before
     world.require_whole()
 
 
-def test_before_it_is_whole_it_may_be_asked_for_differently() -> None:
-    """A mistake in the first call does not block the name: nothing was in use yet."""
+def test_the_order_of_buckets_is_no_difference() -> None:
+    """Nor is that of principals."""
+    world = World()
+    first = world.registrar().register(MANAGED.model_copy(update={"buckets": ("models-of-m", "results-of-m")}))
+    again = world.registrar().register(MANAGED.model_copy(update={"buckets": ("results-of-m", "models-of-m")}))
+    assert again == first
+
+
+@pytest.mark.parametrize("changed", [{"principals": ()}, {"buckets": ()}, {"buckets": ("results-of-m",)}])
+def test_before_it_is_whole_it_may_be_asked_for_differently(changed: dict[str, Any]) -> None:
+    """A mistake in the first call does not block the name, and nothing of it stays: nothing was in use yet."""
     world = World()
     register_until_crash(world, MANAGED, at_write=5, after_effect=False)
-    world.registrar().register(MANAGED.model_copy(update={"principals": ()}))
+    participant = world.registrar().register(MANAGED.model_copy(update=changed)).participant
+    assert {name: getattr(participant, name) for name in changed} == changed
     world.require_whole()
 
 
