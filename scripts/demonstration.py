@@ -150,8 +150,9 @@ def run_demo(folder: Path, *, size_bytes: int, keep: bool) -> None:
 def _register(terminal: Terminal, files: Path) -> None:
     keys = files / "keys"
     terminal.run(
-        "pqtransfer", "participants", "add", SENDER, "--managed", "--principal", role_arn("submitter"), role="operator"
-    )
+        "pqtransfer", "participants", "add", SENDER, "--managed",
+        "--principal", role_arn("submitter"), "--bucket", SOURCE_BUCKET, role="operator",
+    )  # fmt: skip
     terminal.run(
         "pqtransfer", "participants", "add", MANAGED_RECIPIENT, "--managed",
         "--principal", role_arn("recipient"), role="operator",

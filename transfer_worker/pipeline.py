@@ -15,6 +15,7 @@ from pqtransfer.crypto.suites import require_minimum_suite
 from pqtransfer.errors import AccessError, InputError
 from pqtransfer.keys.custody import PrivateKeyReader
 from pqtransfer.keys.holder import KeyHolder, ManagedKeyHolder
+from pqtransfer.keys.participant import Participant, ParticipantKind
 from pqtransfer.keys.registry import KeyRegistry, find_signing_key, resolve_recipients
 from pqtransfer.transfers.container import (
     describe_container,
@@ -49,6 +50,19 @@ class PlaintextInDataBucketError(AccessError):
         super().__init__(
             f"{destination} is in the data bucket, where only encrypted models stand; name a site's bucket"
         )
+
+
+class BucketNotOfSenderError(AccessError):
+    """Workers may use the bucket, but not in this sender's name."""
+
+    def __init__(self, bucket: str, sender: Participant) -> None:
+        mend = (
+            f"name one of its own (pqtransfer participants show {sender.name}), or register a participant with this "
+            f"one: pqtransfer participants add NAME --managed --bucket {bucket}"
+            if sender.kind is ParticipantKind.MANAGED
+            else "it keeps its own keys: workers use no bucket for it, so send and receive where these keys are"
+        )
+        super().__init__(f"bucket {bucket} is not among those that workers may use for {sender.name}; {mend}")
 
 
 class NotAModelError(InputError):
@@ -118,14 +132,15 @@ class TransferPipeline:
             context.checkpoints.clear(request.transfer_id)
 
     def _encrypt(self, request: TransferRequest, context: JobContext) -> TransferResult:
+        location = request.source_location
+        if location.bucket == self.storage.data_bucket and location.key.startswith(CONTAINERS_PREFIX):
+            raise NotAModelError(str(location))
+        self._require_bucket_of_sender(location.bucket, request.sender)
         require_minimum_suite(request.suite, minimum_suite_id=self.minimum_suite_id)
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
         signing_key = self._holder(request.sender).signing_key()
-        location = request.source_location
-        if location.bucket == self.storage.data_bucket and location.key.startswith(CONTAINERS_PREFIX):
-            raise NotAModelError(str(location))
         source_folder = self.storage.site(location.bucket)
         made = encrypt_model(
             EncryptionOrder(
@@ -153,6 +168,7 @@ class TransferPipeline:
         destination = S3Location.parse(request.destination or "")
         if destination.bucket == self.storage.data_bucket:
             raise PlaintextInDataBucketError(str(destination))
+        self._require_bucket_of_sender(destination.bucket, request.sender)
         container, manifest = self._named_container(request)
         stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
         keys = self._holder(request.sender).opening_keys(stored.envelope.recipient_key_ids)
@@ -197,6 +213,12 @@ class TransferPipeline:
 
     def _refuse_upload(self, request: TransferRequest, _context: JobContext) -> TransferResult:
         raise UploadNotForWorkersError(request.transfer_id)
+
+    def _require_bucket_of_sender(self, bucket: str, sender: str) -> None:
+        """The worker's role reads and writes the buckets of every site: it must be told for whom it may use which."""
+        participant = self.registry.load(sender).participant
+        if bucket not in participant.buckets:
+            raise BucketNotOfSenderError(bucket, participant)
 
     def _own_container(self, request: TransferRequest) -> Folder:
         return self.storage.container(f"transfers/{request.transfer_id}/")

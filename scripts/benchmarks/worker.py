@@ -170,7 +170,7 @@ def run_worker_bench(folder: Path, store: ObjectStore) -> Iterator[WorkerBench]:
         store.client().create_bucket(Bucket=deployment.data_bucket)
         _add_data_profile(cloud, store)
         with _profiles_of(cloud):
-            _add_participant(cloud)
+            _add_participant(cloud, deployment)
             yield WorkerBench(cloud, deployment, store, folder)
 
 
@@ -187,8 +187,9 @@ def _add_data_profile(cloud: EmbeddedCloud, store: ObjectStore) -> None:
         credentials.write(file)
 
 
-def _add_participant(cloud: EmbeddedCloud) -> None:
+def _add_participant(cloud: EmbeddedCloud, deployment: Deployment) -> None:
     command = ["participants", "add", PARTICIPANT, "--managed", "--principal", role_arn("submitter")]
+    command += ["--bucket", deployment.data_bucket]  # the model lies there too
     subprocess.run(
         [str(Path(sys.executable).parent / "pqtransfer"), *command],
         env={**cloud.variables("operator"), "PQTRANSFER_DEPLOYMENT": str(cloud.deployment_file)},

@@ -13,7 +13,23 @@ from scripts.embedded_cloud.cloud import role_arn
 from scripts.embedded_cloud.sessions import CloudSession
 from scripts.worker_process import WorkerProcess
 from tests.e2e.transfers.slow_link import SlowLink
-from tests.e2e.transfers.stage import EXTERNAL, MANAGED, PART_BYTES, SENDER, STRANGER, Model, Stage
+from tests.e2e.transfers.stage import (
+    DESTINATION_BUCKET,
+    EXTERNAL,
+    MANAGED,
+    PART_BYTES,
+    SENDER,
+    SOURCE_BUCKET,
+    STRANGER,
+    Model,
+    Stage,
+)
+
+FORBIDDEN_BUCKET = "e2e-not-granted"
+"""Workers may use it for both managed participants, says the registry; their own role was not granted it."""
+
+BUCKETS = {SENDER: (SOURCE_BUCKET, FORBIDDEN_BUCKET), MANAGED: (DESTINATION_BUCKET, FORBIDDEN_BUCKET)}
+"""Each has a bucket that workers may use for it alone."""
 
 QUICK = {"long_poll_seconds": 1, "lease_seconds": 6}
 """So that a test does not wait long for what takes a minute in earnest."""
@@ -31,10 +47,14 @@ def full_stage(
 ) -> Stage:
     """The deployed cloud with its participants, added by the operator's command line."""
     stage = Stage(cloud, deployment, act_as, tmp_path_factory.mktemp("sites"))
+    cloud.make_bucket(FORBIDDEN_BUCKET)
     principals = [each for role in ("recipient", "submitter") for each in ("--principal", role_arn(role))]
     keys = {name: stage.key_folder(name) for name in (EXTERNAL, STRANGER)}
     _run_all(stage, [("keygen", "--out", folder, "--name", name) for name, folder in keys.items()])
-    managed = [("participants", "add", name, "--managed", *principals) for name in (SENDER, MANAGED)]
+    managed = [
+        ("participants", "add", name, "--managed", *principals, *(each for it in buckets for each in ("--bucket", it)))
+        for name, buckets in BUCKETS.items()
+    ]
     external = [("participants", "add", name, "--public-keys", folder) for name, folder in keys.items()]
     _run_all(stage, [*managed, *external])
     return stage

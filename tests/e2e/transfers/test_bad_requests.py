@@ -8,8 +8,9 @@ import pytest
 
 from pqtransfer.transfers.ledger import TransferNotFoundError, TransferRecord, TransferState
 from scripts.worker_process import WorkerProcess
-from tests.e2e.transfers.conftest import QUICK, MakeLink, StartWorker
+from tests.e2e.transfers.conftest import FORBIDDEN_BUCKET, QUICK, MakeLink, StartWorker
 from tests.e2e.transfers.stage import (
+    DESTINATION_BUCKET,
     EXTERNAL,
     MANAGED,
     PART_BYTES,
@@ -24,7 +25,6 @@ from tests.e2e.transfers.stage import (
 
 pytestmark = pytest.mark.e2e
 
-FORBIDDEN_BUCKET = "e2e-not-granted"
 VERIFY = {"kind": "verify", "recipients": ()}
 NO_CONTAINER = "s3://{data}/transfers/0190b8c2-0000-7000-8000-000000000000/"
 
@@ -58,7 +58,10 @@ def _ask(**fields: Any) -> Callable[[Model], dict[str, Any]]:
         (_ask(expected_size_bytes=20), "SourceSize", "has 21 bytes, larger than the 20"),
         (_ask(expected_sha256=to_base64("00" * 32)), "SourceDigest", "not the one that was announced"),
         (_ask(recipients=("nobody-knows",)), "ParticipantUnknown", "nobody-knows"),
-        (_ask(sender=EXTERNAL), "KeyNotStored", EXTERNAL),
+        (_ask(sender=MANAGED), "BucketNotOfSender", f"for {MANAGED}; name one of its own"),
+        (_ask(model=f"s3://{DESTINATION_BUCKET}/model"), "BucketNotOfSender", f"--bucket {DESTINATION_BUCKET}"),
+        (_ask(model="s3://{data}/sources/model"), "BucketNotOfSender", f"for {SENDER}; name one of its own"),
+        (_ask(sender=EXTERNAL), "BucketNotOfSender", f"for {EXTERNAL}; it keeps its own keys"),
         (_ask(suite="PQT-9"), "UnknownSuite", "PQT-9"),
         (_ask(deadline="2026-01-01T00:00:00Z"), "DeadlinePassed", "submit it again"),
         (_ask(**VERIFY, model="s3://{data}/transfers/none/"), "ContainerElsewhere", "transfers/ID/"),
@@ -68,8 +71,8 @@ def _ask(**fields: Any) -> Callable[[Model], dict[str, Any]]:
     ],
     ids=[
         "source missing", "version missing", "bucket denied", "smaller", "larger", "other digest", "unknown recipient",
-        "sender keeps its keys", "unknown suite", "deadline over", "not an id", "another bucket",
-        "no container", "no model",
+        "source of another site", "bucket of another site", "data bucket", "sender keeps its keys", "unknown suite",
+        "deadline over", "not an id", "another bucket", "no container", "no model",
     ],
 )  # fmt: skip
 def test_a_request_that_cannot_be_done_fails_with_its_reason(
@@ -77,7 +80,6 @@ def test_a_request_that_cannot_be_done_fails_with_its_reason(
 ) -> None:
     """FAILED, in words that help; no container, no upload, no checkpoint and no message; the worker lives on."""
     if FORBIDDEN_BUCKET in words:
-        stage.cloud.make_bucket(FORBIDDEN_BUCKET)
         stage.owner_s3.put_object(Bucket=FORBIDDEN_BUCKET, Key="model", Body=b"somebody else's")
     asked = ask(small)
     if isinstance(asked["model"], str):

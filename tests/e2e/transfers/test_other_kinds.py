@@ -7,7 +7,7 @@ import pytest
 
 from pqtransfer.transfers.ledger import TransferState
 from scripts.worker_process import WorkerProcess
-from tests.e2e.transfers.conftest import QUICK, MakeLink, StartWorker
+from tests.e2e.transfers.conftest import FORBIDDEN_BUCKET, QUICK, MakeLink, StartWorker
 from tests.e2e.transfers.stage import (
     DESTINATION_BUCKET,
     EXTERNAL,
@@ -123,15 +123,19 @@ def test_a_worker_decrypts_for_a_managed_recipient(stage: Stage, container: str,
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"sender": EXTERNAL, "recipients": (EXTERNAL,)}, "NotARecipient"),
-        ({"destination": f"s3://{SOURCE_BUCKET}/stolen"}, "CloudAccessDenied"),
+        ({"sender": EXTERNAL, "recipients": (EXTERNAL,)}, "BucketNotOfSender"),
+        ({"sender": SENDER, "recipients": (SENDER,)}, "BucketNotOfSender"),  # it could open it, and workers could write
+        ({"destination": f"s3://{SOURCE_BUCKET}/stolen"}, "BucketNotOfSender"),
+        ({"destination": f"s3://{FORBIDDEN_BUCKET}/stolen"}, "CloudAccessDenied"),
         ({"destination": "s3://{data}/plaintext"}, "PlaintextInDataBucket"),
     ],
 )
 def test_a_decryption_that_is_not_allowed_fails(
     stage: Stage, container: str, fields: dict[str, object], code: str
 ) -> None:
-    """Not for a participant that keeps its keys; not into a bucket that workers may not write, nor among containers."""
+    """Not for a participant that keeps its keys; not into a bucket of another, one that workers may not write, nor
+    among containers.
+    """
     asked = {
         "kind": "decrypt",
         "sender": MANAGED,

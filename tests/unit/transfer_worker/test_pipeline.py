@@ -9,7 +9,8 @@ import pytest
 
 from pqtransfer.aws.failures import CloudAccessDeniedError
 from pqtransfer.crypto.identity import PrivateIdentity
-from pqtransfer.errors import PqtransferError
+from pqtransfer.errors import AccessError, PqtransferError
+from pqtransfer.keys.custody import KeyNotStoredError
 from pqtransfer.keys.in_memory import InMemoryKeyRegistry, InMemoryVault
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import Participant, ParticipantKind, RegisteredParticipant, make_key_versions
@@ -22,10 +23,11 @@ from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID, Container, make_byt
 from tests.fakes.folders import InMemoryFolder
 from tests.fakes.ledgers import InMemoryLedger
 from tests.unit.transfer_worker.conftest import make_request
-from transfer_worker.pipeline import TransferPipeline
+from transfer_worker.pipeline import BucketNotOfSenderError, TransferPipeline
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 MODEL = make_bytes("a model on S3", 3000)
+BUCKETS = {"alice": ("site", "denied"), "bob": ("results", "denied"), "dave": ("results",)}
 CONTAINER = f"s3://models/transfers/{TRANSFER_ID}/"
 DECRYPTION = {
     "kind": "decrypt",
@@ -67,7 +69,10 @@ class DeniedFolder:
 
 
 class Office:
-    """A registry with alice and bob managed, carol external, dave with PQT-2 keys; a model in the bucket `site`."""
+    """A registry with alice and bob managed, carol external, dave with PQT-2 keys; a model in the bucket `site`.
+
+    The worker may use every bucket that is not denied; its senders those of BUCKETS.
+    """
 
     def __init__(self) -> None:
         self.registry = InMemoryKeyRegistry()
@@ -90,7 +95,7 @@ class Office:
     def own_container(self) -> InMemoryFolder:
         return self.storage.container(f"transfers/{TRANSFER_ID}/")  # type: ignore[return-value]
 
-    def add(self, identity: PrivateIdentity, *, managed: bool = True) -> None:
+    def add(self, identity: PrivateIdentity, *, managed: bool = True, buckets: tuple[str, ...] = ()) -> None:
         name, role = identity.participant, f"arn:aws:iam::123456789012:role/{identity.participant}"
         secrets = (f"{name}/kem", f"{name}/signing") if managed else (None, None)
         keys = make_key_versions(
@@ -101,6 +106,7 @@ class Office:
             kind=ParticipantKind.MANAGED if managed else ParticipantKind.EXTERNAL,
             created_at=NOW,
             role_arn=role if managed else None,
+            buckets=buckets or BUCKETS.get(name, ()),
         )
         self.registry.add(RegisteredParticipant(participant=participant, keys=keys))
         if managed:
@@ -236,7 +242,11 @@ def test_verify(finished: Office) -> None:
     [
         ("ParticipantUnknown", {"recipients": ("nobody",)}),
         ("ParticipantUnknown", {"sender": "nobody"}),
-        ("KeyNotStored", {"sender": "carol"}),  # keeps its own keys: nobody signs for it
+        ("BucketNotOfSender", {"sender": "carol"}),  # keeps its own keys: workers do nothing for it
+        ("BucketNotOfSender", {"sender": "bob"}),
+        ("BucketNotOfSender", {"source": "s3://results/model"}),
+        ("BucketNotOfSender", {"source": "s3://sites/model"}),
+        ("BucketNotOfSender", {"source": "s3://models/sources/model"}),  # the data bucket counts as any other
         ("UnknownSuite", {"suite": "PQT-9"}),
         ("ObjectMissing", {"source": "s3://site/nothing"}),
         ("SourceSize", {"expected_size_bytes": len(MODEL) + 1}),
@@ -287,7 +297,9 @@ def test_a_suite_under_the_minimum_is_refused(office: Office) -> None:
     ("code", "changes"),
     [
         ("NotARecipient", {"sender": "dave", "recipients": ("dave",)}),
-        ("KeyNotStored", {"sender": "carol", "recipients": ("carol",)}),
+        ("BucketNotOfSender", {"sender": "carol", "recipients": ("carol",)}),
+        ("BucketNotOfSender", {"sender": "alice", "recipients": ("alice",)}),
+        ("BucketNotOfSender", {"destination": "s3://site/model"}),
         ("PlaintextInDataBucket", {"destination": f"{CONTAINER}plaintext"}),
         ("PlaintextInDataBucket", {"destination": "s3://models/model"}),
         ("ContainerElsewhere", {"source": f"s3://site/transfers/{TRANSFER_ID}/"}),
@@ -305,6 +317,45 @@ def test_what_cannot_be_decrypted(finished: Office, code: str, changes: dict[str
         decrypt(finished, transfer_id=OTHER_TRANSFER_ID, **changes)
     assert caught.value.code == code
     assert not finished.storage.folders.get("results", InMemoryFolder()).objects
+
+
+@pytest.mark.parametrize(
+    ("sender", "bucket", "changes"),
+    [
+        ("bob", "site", {"sender": "bob"}),  # alice's model, for bob
+        ("alice", "results", {**DECRYPTION, "sender": "alice", "recipients": ("alice",)}),  # into bob's results
+        ("carol", "site", {"sender": "carol"}),
+    ],
+)
+def test_a_bucket_is_used_only_for_whom_it_is_registered(
+    finished: Office, sender: str, bucket: str, changes: dict[str, object]
+) -> None:
+    """The worker could, so it must not: nothing is read, not even a key; the reason says how to mend it."""
+    finished.storage.folders.clear()
+    finished.vault.secrets.clear()
+    with pytest.raises(BucketNotOfSenderError) as caught:
+        finished.run(**{"transfer_id": OTHER_TRANSFER_ID, **changes})
+    assert isinstance(caught.value, AccessError)
+    assert f"bucket {bucket} is not among those that workers may use for {sender};" in str(caught.value)
+    mend = (
+        "where these keys are" if sender == "carol" else f"pqtransfer participants add NAME --managed --bucket {bucket}"
+    )
+    assert mend in str(caught.value)
+    assert finished.storage.folders == {}  # none was even looked at
+
+
+def test_a_model_in_the_data_bucket(office: Office) -> None:
+    """Beside the containers, for a sender that is registered with this bucket."""
+    office.add(make_identity("erin"), buckets=("models",))
+    office.storage.site("models").put("sources/model", MODEL)  # type: ignore[attr-defined]
+    assert office.run(sender="erin", source="s3://models/sources/model").plaintext_length == len(MODEL)
+
+
+def test_no_key_that_its_participant_keeps(finished: Office) -> None:
+    """A worker changes no envelope for an external participant."""
+    finished.place(make_container(MODEL, recipients=("carol", "alice")))
+    with pytest.raises(KeyNotStoredError, match="carol keeps its own"):
+        finished.run(transfer_id=OTHER_TRANSFER_ID, kind="rewrap", source=CONTAINER, sender="carol")
 
 
 def signed_by_a_stranger(container: Container) -> Container:
