@@ -58,5 +58,6 @@ class EventBridgeBus:
             )
             for entry in answer["Entries"]:
                 if entry.get("ErrorCode"):
-                    refusal = {"Code": entry["ErrorCode"], "Message": entry.get("ErrorMessage", "")}
-                    raise ClientError({"Error": refusal}, "PutEvents")
+                    raise ClientError(
+                        {"Error": {"Code": entry["ErrorCode"], "Message": entry.get("ErrorMessage", "")}}, "PutEvents"
+                    )
