@@ -43,6 +43,9 @@ from transfer_worker.shutdown import Shutdown
 POLLING_ATTEMPTS = 2
 """A long poll that fails is tried once more at once; the loop itself does the rest, and stays healthy."""
 
+LEAST_PROMPT_SECONDS = 8.0
+"""A store under load needs a second or two for an answer, however short the lease is."""
+
 logger = Logger(service="transfer-worker")
 
 
@@ -66,7 +69,7 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
     """A worker on AWS, acting with the session's credentials."""
     config = client_config()
     ledger = DynamoTransferLedger.open(session, settings.transfers_table)
-    prompt_seconds = settings.lease_seconds / 3  # a beat makes two calls, and must end before the lease does
+    prompt_seconds = max(LEAST_PROMPT_SECONDS, settings.lease_seconds * 2 / 3)
     prompt_ledger = DynamoTransferLedger.open(session, settings.transfers_table, within_seconds=prompt_seconds)
     polling_config = client_config(attempts=POLLING_ATTEMPTS, read_timeout_seconds=WAITING_READ_TIMEOUT_SECONDS)
     checkpoints = session.resource("dynamodb", config=config).Table(settings.checkpoints_table)

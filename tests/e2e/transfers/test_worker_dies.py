@@ -55,7 +55,7 @@ def test_sigterm_gives_the_transfer_back_in_time(
     stage: Stage, model: Model, start_worker: StartWorker, make_link: MakeLink
 ) -> None:
     """A worker that cannot finish in time ends by itself; the message is there at once, and no lease has to expire."""
-    link = make_link(bytes_per_second=20e6)
+    link = make_link(bytes_per_second=10e6)
     first = start_worker(data_endpoint_url=link.url, stop_timeout_seconds=10, lease_seconds=60, **ONE_IN_FLIGHT)
     transfer_id = stage.submit(model)
     stage.wait_for_parts(transfer_id, 1)
