@@ -3,10 +3,11 @@
 import base64
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from pqtransfer.crypto.keypairs import PublicKey
+from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
 from pqtransfer.errors import InputError, PqtransferError
 from pqtransfer.transfers.request import REQUEST_LIMIT_BYTES, MalformedRequestError, TransferRequest
 from pqtransfer.transfers.signed_request import (
@@ -17,6 +18,7 @@ from pqtransfer.transfers.signed_request import (
 )
 from tests.containers import TRANSFER_ID, make_identity
 
+VECTORS = Path(__file__).resolve().parents[2] / "vectors"
 ALICE, MALLORY = make_identity("alice"), make_identity("mallory")
 REQUEST = TransferRequest(
     transfer_id=TRANSFER_ID,
@@ -109,3 +111,18 @@ def test_what_is_no_signed_request_is_refused(message: str) -> None:
     """With a reason, before any key is looked for."""
     with pytest.raises(MalformedRequestError):
         read(message)
+
+
+def test_the_published_vector_is_read() -> None:
+    """A message and a key that another implementation can check itself against."""
+    vector = json.loads((VECTORS / "signed-request.json").read_text(encoding="utf-8"))
+    expected = vector["signing_key"]
+    raw = base64.b64decode(expected["public_key"])
+    key = PublicKey(purpose=KeyPurpose.SIGNING, suite_id=expected["suite"], raw=raw)
+
+    def find_key(participant: str, key_id: str) -> PublicKey:
+        assert (participant, key_id) == (expected["participant"], expected["key_id"]) == ("alice", key.key_id)
+        return key
+
+    request = read_signed_request(vector["message"], find_signing_key=find_key)
+    assert json.loads(request.to_json()) == vector["request"]
