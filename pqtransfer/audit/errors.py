@@ -97,6 +97,16 @@ class RolledBackStateError(IntegrityError):
         )
 
 
+class ForkedStateError(IntegrityError):
+    """The sequencer's state does not continue the checkpoint that the log has signed: signing it would fork the log."""
+
+    def __init__(self, size: int, signed_size: int) -> None:
+        super().__init__(
+            f"the audit log's state of {size} entries does not continue the {signed_size} entries that it has signed; "
+            "keep state and files as evidence, restore both from a copy, and find out who changed them"
+        )
+
+
 class LogMovedError(UnavailableError):
     """Another sequencer has moved the log meanwhile."""
 

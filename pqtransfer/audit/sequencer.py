@@ -7,11 +7,13 @@ Whoever comes next finds a checkpoint that is not the state's, and does 3 again 
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy, open_checkpoint, sign_checkpoint
-from pqtransfer.audit.errors import DamagedTileError, LogMovedError, RolledBackStateError
+from pqtransfer.audit.errors import DamagedTileError, ForkedStateError, LogMovedError, RolledBackStateError
+from pqtransfer.audit.histories import compare_histories
 from pqtransfer.audit.note_keys import NoteSigner
 from pqtransfer.audit.positions import ProducerPosition
 from pqtransfer.audit.sequencing import LogState, SequencedBatch, read_batch, read_edge, sequence_batch
@@ -79,12 +81,28 @@ class StateStore(Protocol):
 class Sequencer:
     """The one writer of a log. A second one at the same time does no harm: one of the two has to try again."""
 
-    def __init__(self, origin: str, *, log: LogStore, states: StateStore, signers: Sequence[NoteSigner]) -> None:
+    def __init__(
+        self,
+        origin: str,
+        *,
+        log: LogStore,
+        states: StateStore,
+        signers: Sequence[NoteSigner],
+        former_policies: Sequence[TrustPolicy] = (),
+    ) -> None:
+        """
+        Args:
+            origin: the name of the log.
+            log: its files.
+            states: where it stands.
+            signers: its keys, all of which sign.
+            former_policies: the keys that it had before, under which its last checkpoint may still be signed.
+        """
         self._origin = origin
         self._log = log
         self._states = states
         self._signers = signers
-        self._policy = TrustPolicy(origin, log_keys=tuple(signer.key for signer in signers))
+        self._policies = [TrustPolicy(origin, log_keys=tuple(signer.key for signer in signers)), *former_policies]
 
     def append(self, entries: Sequence[bytes], *, time_seconds: int) -> SequencedBatch:
         """Append a batch. When this returns, what it says is durable, and the messages may be deleted.
@@ -95,8 +113,8 @@ class Sequencer:
 
         Raises:
             LogMovedError: another sequencer was faster. Try again; what was appended all the same counts as repeated.
-            TileMissingError, DamagedTileError, RolledBackStateError: somebody else changed the log; nothing was
-                appended.
+            TileMissingError, DamagedTileError, RolledBackStateError, ForkedStateError: somebody else changed the log;
+                nothing was appended.
         """
         known = self._states.find_state()
         state = known or LogState(origin=self._origin)
@@ -123,18 +141,30 @@ class Sequencer:
                 raise LogMovedError
             raise RolledBackStateError(state.size, signed.size)
         if state.size and signed != state.checkpoint:
-            self._write(decode_files(self._log.read_staged(name_staged(state)), name=name_staged(state)))
+            files = decode_files(self._log.read_staged(name_staged(state)), name=name_staged(state))
+            if signed is not None:
+                self._require_continuation(signed, state, files)
+            self._write(files)
             self._publish(state, time_seconds=time_seconds)
+
+    def _require_continuation(self, signed: Checkpoint, state: LogState, files: Mapping[str, bytes]) -> None:
+        """Never sign two histories, whatever somebody has written into the state and the staged files."""
+
+        def read(path: str) -> bytes:
+            return files[path] if path in files else self._log.read_tile(path)
+
+        if compare_histories(signed, state.checkpoint, read):
+            raise ForkedStateError(state.size, signed.size)
 
     def _read_signed(self) -> Checkpoint | None:
         """The published checkpoint, if this log signed it. Whatever else stands there is replaced."""
         published = self._log.find_checkpoint()
         if published is None:
             return None
-        try:
-            return open_checkpoint(published.data, self._policy).checkpoint
-        except IntegrityError:
-            return None
+        for policy in self._policies:
+            with suppress(IntegrityError):
+                return open_checkpoint(published.data, policy).checkpoint
+        return None
 
     def _write(self, files: Mapping[str, bytes]) -> None:
         for path, data in files.items():

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from pqtransfer.audit.checkpoints import TrustPolicy
 from pqtransfer.audit.errors import LogMovedError, TileMissingError
+from pqtransfer.audit.note_keys import NoteSigner
 from pqtransfer.audit.positions import ProducerPosition
 from pqtransfer.audit.sequencer import PublishedCheckpoint, Sequencer
 from pqtransfer.audit.sequencing import LogState
@@ -73,9 +75,16 @@ class MemoryDeployment:
         self.log = MemoryLog()
         self.states = MemoryStates()
 
-    def make_sequencer(self, plan: FaultPlan | None = None) -> Sequencer:
+    def make_sequencer(
+        self,
+        plan: FaultPlan | None = None,
+        *,
+        signers: Sequence[NoteSigner] = LOG_SIGNERS,
+        former_policies: Sequence[TrustPolicy] = (),
+    ) -> Sequencer:
         plan = plan or FaultPlan()
-        return Sequencer(ORIGIN, log=Faulty(self.log, plan), states=Faulty(self.states, plan), signers=LOG_SIGNERS)
+        log, states = Faulty(self.log, plan), Faulty(self.states, plan)
+        return Sequencer(ORIGIN, log=log, states=states, signers=signers, former_policies=former_policies)
 
     def append(self, entries: Sequence[bytes], *, time_seconds: int = 1_780_000_000) -> None:
         self.make_sequencer().append(entries, time_seconds=time_seconds)

@@ -8,15 +8,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pqtransfer.audit.checkpoints import open_checkpoint
-from pqtransfer.audit.errors import DamagedTileError, LogMovedError, RolledBackStateError, TileMissingError
+from pqtransfer.audit.checkpoints import TrustPolicy, open_checkpoint
+from pqtransfer.audit.errors import (
+    DamagedTileError,
+    ForkedStateError,
+    LogMovedError,
+    RolledBackStateError,
+    TileMissingError,
+)
 from pqtransfer.audit.positions import GAPS_REMEMBERED, RECENT_EVENTS, Gap, Numbering, Placement, ProducerPosition
 from pqtransfer.audit.sequencer import decode_files, encode_files
 from pqtransfer.audit.sequencing import LogState, SequencedBatch
 from pqtransfer.audit.tiles import BUNDLES, list_tiles, split_bundle
 from pqtransfer.crypto.canonical_json import MalformedDocumentError
 from tests.fakes.folders import Crash, FaultPlan
-from tests.unit.audit.keys import LOG_POLICY, ORIGIN
+from tests.unit.audit.keys import LOG_POLICY, LOG_SIGNERS, ORIGIN, make_signer
 from tests.unit.audit.samples import make_event
 from tests.unit.audit.stores import MemoryDeployment
 from tests.unit.audit.trees import hash_tree, make_log
@@ -266,6 +272,38 @@ def test_a_state_that_was_set_back_is_not_signed_again(size: int | None) -> None
     ):
         with pytest.raises(RolledBackStateError, match="309"):
             run()
+
+
+@pytest.mark.requirement("D7.5", "N6")
+@pytest.mark.parametrize("size", [300, 310])
+def test_a_state_of_another_history_is_not_signed(size: int) -> None:
+    """Somebody with write access to everything puts another log's state, staged files and tiles in place."""
+    deployment, other = MemoryDeployment(), MemoryDeployment()
+    append(deployment, make_entries(range(1, 301)))
+    append(other, make_entries(range(1, 301), "mallory"))
+    if size > 300:
+        append(other, make_entries(range(301, size + 1), "mallory"))
+    deployment.states.state, deployment.log.staged = other.states.state, other.log.staged
+    deployment.log.files = dict(other.log.files)
+    before = deployment.log.checkpoint
+    with pytest.raises(ForkedStateError, match="300"):
+        append(deployment, make_entries([301]))
+    assert deployment.log.checkpoint == before
+
+
+def test_the_keys_of_a_log_can_be_replaced() -> None:
+    """The last checkpoint under the former keys counts; the next one has the new ones; without them the log is lost."""
+    deployment = MemoryDeployment()
+    append(deployment, make_entries([1]))
+    deployment.log.staged.clear()
+    signers = [make_signer(ORIGIN, signer.key.kind, seed="new") for signer in LOG_SIGNERS]
+    with pytest.raises(TileMissingError):
+        deployment.make_sequencer(signers=signers).append(make_entries([2]), time_seconds=NOW)
+    sequencer = deployment.make_sequencer(signers=signers, former_policies=[LOG_POLICY])
+    sequencer.append(make_entries([2]), time_seconds=NOW)
+    assert deployment.log.checkpoint is not None
+    policy = TrustPolicy(ORIGIN, log_keys=tuple(signer.key for signer in signers))
+    assert open_checkpoint(deployment.log.checkpoint.data, policy).checkpoint.size == 2
 
 
 @pytest.mark.requirement("D7.5", "N6")
