@@ -238,7 +238,7 @@ class _PayloadUpload:
             parts_in_flight=self._context.parts_in_flight(self.geometry.part_size_bytes),
             buffer_size_bytes=min(self.geometry.part_size_bytes, self.geometry.ciphertext_length_bytes),
             stop=self._context.stop,
-            on_failure=ordered_hash.abandon if ordered_hash else _do_nothing,
+            on_failure=ordered_hash.abandon if ordered_hash else lambda: None,  # nobody waits for a part
         )
         if ordered_hash is None:
             return None
@@ -246,10 +246,6 @@ class _PayloadUpload:
         if self.order.expected_sha256 is not None and not hmac.compare_digest(digest, self.order.expected_sha256):
             raise SourceDigestError(self._source_folder.locate(self._source.name))
         return digest
-
-
-def _do_nothing() -> None:
-    """Nobody waits for a part."""
 
 
 def discard_upload(transfer_id: str, *, container: Folder, context: JobContext) -> None:
