@@ -126,7 +126,11 @@ class EnvironmentConfig(BaseModel):
     )
 
     max_receives: int = Field(
-        default=5, ge=1, le=1000, description="after how many tries that led nowhere a transfer is given up"
+        default=5,
+        ge=1,
+        # SQS counts every receive, and counts to 1000 at most: 20 for each try.
+        le=50,
+        description="after how many tries that led nowhere a transfer is given up",
     )
     message_retention_days: int = Field(default=14, ge=1, le=14, description="how long a message waits at most")
     abort_upload_days: int = Field(default=3, ge=1, description="after how many days an abandoned upload is dropped")

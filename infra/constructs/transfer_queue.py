@@ -10,7 +10,6 @@ from infra.environments import EnvironmentConfig
 from infra.validation import acknowledge
 
 RECEIVES_FOR_A_TRY = 20
-RECEIVES_MAXIMUM = 1000
 
 
 class TransferQueue(Construct):
@@ -46,8 +45,7 @@ class TransferQueue(Construct):
             visibility_timeout=Duration.seconds(2 * environment.lease_seconds),
             receive_message_wait_time=Duration.seconds(20),
             dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters,
-                max_receive_count=min(RECEIVES_MAXIMUM, RECEIVES_FOR_A_TRY * environment.max_receives),
+                queue=self.dead_letters, max_receive_count=RECEIVES_FOR_A_TRY * environment.max_receives
             ),
         )
         acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue."})

@@ -32,7 +32,7 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "destination_buckets": "site-results",
         "source_key_arns": f"{SITE_KEY}/source",
         "destination_key_arns": f"{SITE_KEY}/destination",
-        "max_receives": "60",
+        "max_receives": "50",
     },
 }
 STACKS = ("Network", "Storage", "Control", "Fleet")
