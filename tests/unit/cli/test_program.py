@@ -123,6 +123,7 @@ def test_an_interrupt_ends_with_130(tmp_path: Path) -> None:
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's parent ignores it
     ) as process:
         partial = tmp_path / ".container.pqtransfer-partial" / ".payload.pqtransfer-partial"
         while not partial.exists():

@@ -203,6 +203,7 @@ def test_an_interrupted_run_can_be_repeated(
         stderr=subprocess.DEVNULL,
         cwd=repository,
         env=os.environ | {"PYTHONPATH": str(repository)},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job's parent ignores it
     ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"working\n"
