@@ -84,17 +84,13 @@ class Target(BaseModel):
     id: Text
 
 
-class AuditEvent(BaseModel):
-    """One event. `action` is a path that ends in a verb, such as `envelope.wrap` or `key.revoke`."""
+class AuditFacts(BaseModel):
+    """What a producer says of an event. `action` is a path that ends in a verb: `envelope.wrap`, `key.revoke`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     kind: EventKind
     action: str = Field(pattern=r"^[a-z][a-z0-9-]*(\.[a-z][a-z0-9-]*){1,3}$", max_length=128)
-    producer: str = Field(pattern=r"^[a-z0-9][a-z0-9./:_-]{0,127}$", description="the service and its instance")
-    sequence: int = Field(ge=1, le=SEQUENCE_AT_MOST)
-    event_id: Annotated[str, Field(max_length=36), AfterValidator(_check_event_id)]
-    time_ms: int = Field(ge=0, le=SEQUENCE_AT_MOST, description="when it happened, POSIX milliseconds")
     actor: Text
     target: Target
     succeeded: bool = Field(description="for an access decision: allowed")
@@ -113,6 +109,15 @@ class AuditEvent(BaseModel):
         if self.kind is not EventKind.TRANSFER and (self.size_bytes is not None or self.sha256 is not None):
             raise ValueError("only a transfer has the size and the digest of a file")
         return self
+
+
+class AuditEvent(AuditFacts):
+    """One event of the log: the facts, with who tells them, under which number and id, and when it happened."""
+
+    producer: str = Field(pattern=r"^[a-z0-9][a-z0-9./:_-]{0,127}$", description="the service and its instance")
+    sequence: int = Field(ge=1, le=SEQUENCE_AT_MOST)
+    event_id: Annotated[str, Field(max_length=36), AfterValidator(_check_event_id)]
+    time_ms: int = Field(ge=0, le=SEQUENCE_AT_MOST, description="when it happened, POSIX milliseconds")
 
     def to_json(self) -> bytes:
         """The entry of the log: OCSF in canonical JSON (RFC 8785).
