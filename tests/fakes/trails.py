@@ -5,6 +5,8 @@ from uuid import uuid4
 
 from pqtransfer.audit.events import AuditEvent, AuditFacts
 
+TIME_MS = 1_700_000_000_000
+
 
 class InMemoryAuditTrail:
     """`AuditTrail` that keeps what was recorded, and refuses what could not be written to the log.
@@ -21,9 +23,8 @@ class InMemoryAuditTrail:
             raise self.failure
         for each in facts:
             number = len(self.facts) + 1
-            AuditEvent(
-                **each.model_dump(), producer="test/1", sequence=number, event_id=str(uuid4()), time_ms=1_700_000_000_000
-            ).to_json()
+            said_by = {"producer": "test/1", "sequence": number, "event_id": str(uuid4()), "time_ms": TIME_MS}
+            AuditEvent.model_validate({**each.model_dump(), **said_by}).to_json()
             self.facts.append(each)
 
     @property

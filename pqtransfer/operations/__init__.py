@@ -1,0 +1,1 @@
+"""What happened, who must know, what is tried: rules without a cloud."""
