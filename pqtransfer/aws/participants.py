@@ -3,35 +3,44 @@
 One partition a participant (`participant`), one item for itself (`item` = `PARTICIPANT`) and one for each key version
 (`KEY#<key id>`). Every write is one transaction under conditions, so that no reader ever sees half a participant, and
 every read is strongly consistent.
+
+The participant's item names the ACTIVE key of each purpose and the number of the newest version. A transaction that
+changes either compares it with what its caller read: so there is one ACTIVE key of a purpose, whoever rotates at the
+same time. The conditions are on values, not on a counter, because a query may see one transaction in part.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from pqtransfer.aws.failures import ConditionFailedError, translated
-from pqtransfer.crypto.keypairs import PublicKey
-from pqtransfer.errors import PqtransferError
+from pqtransfer.aws.participant_items import (
+    Item,
+    key_of,
+    participant_key_of,
+    read_registered,
+    write_key,
+    write_participant,
+    write_revocation,
+    write_time,
+)
+from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.keys import changes
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.participant import KeyVersion, Participant, RegisteredParticipant
+from pqtransfer.keys.participant import KeyVersion, PairProof, RegisteredParticipant, Revocation
 from pqtransfer.keys.registry import (
     ParticipantExistsError,
     ParticipantUnknownError,
     RegistryConflictError,
-    RegistryDamagedError,
     describe_difference,
 )
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
 
-    Item = Mapping[str, AttributeValueTypeDef]
-
-PARTICIPANT_ITEM = "PARTICIPANT"
-KEY_ITEM_PREFIX = "KEY#"
+MOST_REVOKE_ATTEMPTS = 10
+"""A revocation does not depend on what it finds, so it is tried again when another call was faster."""
 
 
 class DynamoKeyRegistry:
@@ -54,7 +63,7 @@ class DynamoKeyRegistry:
                 items.extend(page["Items"])
         if not items:
             raise ParticipantUnknownError(name)
-        return _read_registered(name, items)
+        return read_registered(name, items)
 
     def list_all(self) -> list[RegisteredParticipant]:
         items_by_name: dict[str, list[Item]] = {}
@@ -63,10 +72,10 @@ class DynamoKeyRegistry:
             for page in pages:
                 for item in page["Items"]:
                     items_by_name.setdefault(item["participant"].get("S", ""), []).append(item)
-        return [_read_registered(name, items) for name, items in sorted(items_by_name.items())]
+        return [read_registered(name, items) for name, items in sorted(items_by_name.items())]
 
     def add(self, registered: RegisteredParticipant) -> RegisteredParticipant:
-        puts = [_write_participant(registered.participant), *(_write_key(key) for key in registered.keys)]
+        puts = [write_participant(registered), *(write_key(key) for key in registered.keys)]
         try:
             self._write(registered.name, [self._put_new(item) for item in puts])
         except RegistryConflictError:
@@ -83,7 +92,7 @@ class DynamoKeyRegistry:
         replace: TransactWriteItemTypeDef = {
             "Put": {
                 "TableName": self._table_name,
-                "Item": _write_participant(afresh.participant),
+                "Item": write_participant(afresh),
                 "ConditionExpression": "attribute_exists(participant)",
             }
         }
@@ -91,20 +100,63 @@ class DynamoKeyRegistry:
             begun.name,
             [
                 replace,
-                *(self._move(key, key.move_to(KeyState.REVOKED, at=at)) for key in begun.pending_keys),
-                *(self._put_new(_write_key(key)) for key in afresh.keys),
+                *(self._change(key, key.move_to(KeyState.REVOKED, at=at)) for key in begun.pending_keys),
+                *(self._put_new(write_key(key)) for key in afresh.keys),
             ],
         )
 
     def change_state(self, keys: Iterable[KeyVersion], state: KeyState, *, at: datetime) -> tuple[KeyVersion, ...]:
         before = tuple(keys)
-        after = tuple(key.move_to(state, at=at) for key in before)
-        if before:
-            moves = [self._move(*step) for step in zip(before, after, strict=True)]
-            self._write(before[0].participant, moves)
+        return self._change_current(before, lambda current: changes.move_keys(current, before, state, at=at))
+
+    def add_versions(self, registered: RegisteredParticipant, keys: Iterable[KeyVersion]) -> RegisteredParticipant:
+        return self._commit(registered, changes.add_versions(registered, keys))
+
+    def activate(
+        self,
+        registered: RegisteredParticipant,
+        keys: Iterable[KeyVersion],
+        *,
+        proof: PairProof | None,
+        at: datetime,
+    ) -> RegisteredParticipant:
+        return self._commit(registered, changes.activate_versions(registered, keys, proof=proof, at=at))
+
+    def revoke(self, keys: Iterable[KeyVersion], revocation: Revocation) -> tuple[KeyVersion, ...]:
+        named = tuple(keys)
+        if not named:
+            return ()
+        for _ in range(MOST_REVOKE_ATTEMPTS):
+            current = self.load(named[0].participant)
+            try:
+                after = self._commit(current, changes.revoke_keys(current, named, revocation))
+            except RegistryConflictError:
+                continue
+            return _same_keys(named, after)
+        raise RegistryConflictError(named[0].participant)
+
+    def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
+        before = tuple(keys)
+        self._change_current(before, lambda current: changes.forget_secrets(current, before))
+
+    def _change_current(
+        self, keys: tuple[KeyVersion, ...], change: Callable[[RegisteredParticipant], RegisteredParticipant]
+    ) -> tuple[KeyVersion, ...]:
+        if not keys:
+            return ()
+        current = self.load(keys[0].participant)
+        return _same_keys(keys, self._commit(current, change(current)))
+
+    def _commit(self, before: RegisteredParticipant, after: RegisteredParticipant) -> RegisteredParticipant:
+        actions = [self._change(was, becomes) for was, becomes in changes.changed_keys(before, after)]
+        actions += [self._put_new(write_key(key)) for key in changes.new_keys(before, after)]
+        if changes.changes_pair(before, after) or changes.new_keys(before, after):
+            actions.append(self._point(before, after))
+        if actions:
+            self._write(before.name, actions)
         return after
 
-    def _put_new(self, item: "Item") -> "TransactWriteItemTypeDef":
+    def _put_new(self, item: "dict[str, AttributeValueTypeDef]") -> "TransactWriteItemTypeDef":
         return {
             "Put": {
                 "TableName": self._table_name,
@@ -113,21 +165,54 @@ class DynamoKeyRegistry:
             }
         }
 
-    def _move(self, before: KeyVersion, after: KeyVersion) -> "TransactWriteItemTypeDef":
+    def _change(self, before: KeyVersion, after: KeyVersion) -> "TransactWriteItemTypeDef":
+        sets = ["#state = :after", "activated_at = :activated_at", "state_changed_at = :state_changed_at"]
+        values: dict[str, AttributeValueTypeDef] = {
+            ":before": {"S": before.state},
+            ":after": {"S": after.state},
+            ":activated_at": write_time(after.activated_at),
+            ":state_changed_at": write_time(after.state_changed_at),
+        }
+        if after.revocation is not None:
+            sets.append("revocation = :revocation")
+            values[":revocation"] = write_revocation(after.revocation)
+        forget = " REMOVE secret_id" if after.secret_id is None and before.secret_id is not None else ""
         return {
             "Update": {
                 "TableName": self._table_name,
-                "Key": {"participant": {"S": before.participant}, "item": {"S": KEY_ITEM_PREFIX + before.key_id}},
-                "UpdateExpression": "SET #state = :after, activated_at = :activated_at",
+                "Key": key_of(before),
+                "UpdateExpression": f"SET {', '.join(sets)}{forget}",
                 "ConditionExpression": "#state = :before",
                 "ExpressionAttributeNames": {"#state": "state"},
-                "ExpressionAttributeValues": {
-                    ":before": {"S": before.state},
-                    ":after": {"S": after.state},
-                    ":activated_at": _write_time(after.activated_at),
-                },
+                "ExpressionAttributeValues": values,
             }
         }
+
+    def _point(self, before: RegisteredParticipant, after: RegisteredParticipant) -> "TransactWriteItemTypeDef":
+        """Bring the participant's item from what it says of its keys before to what it says after."""
+        was, becomes = write_participant(before), write_participant(after)
+        compared = [f"newest_{key.purpose}" for key in changes.first_new_keys(before, after)]
+        told = list(compared)
+        if changes.changes_pair(before, after):
+            compared += [f"active_{purpose}" for purpose in KeyPurpose]
+            told = [*compared, "pair_proof"]
+        sets = [f"{name} = :{name}" for name in told if name in becomes]
+        removes = [name for name in told if name not in becomes]
+        values = {f":{name}": becomes[name] for name in told if name in becomes}
+        values.update({f":was_{name}": was[name] for name in compared if name in was})
+        update: UpdateTypeDef = {
+            "TableName": self._table_name,
+            "Key": participant_key_of(before.name),
+            "UpdateExpression": " ".join(
+                f"{word} {', '.join(changed)}" for word, changed in (("SET", sets), ("REMOVE", removes)) if changed
+            ),
+            "ConditionExpression": " AND ".join(
+                ["attribute_exists(participant)", *(_unchanged(name, known=name in was) for name in compared)]
+            ),
+        }
+        if values:
+            update["ExpressionAttributeValues"] = values
+        return {"Update": update}
 
     def _write(self, name: str, actions: "list[TransactWriteItemTypeDef]") -> None:
         try:
@@ -137,101 +222,12 @@ class DynamoKeyRegistry:
             raise RegistryConflictError(name) from None
 
 
-def _write_participant(participant: Participant) -> "dict[str, AttributeValueTypeDef]":
-    item: dict[str, AttributeValueTypeDef] = {
-        "participant": {"S": participant.name},
-        "item": {"S": PARTICIPANT_ITEM},
-        "kind": {"S": participant.kind},
-        "created_at": {"S": participant.created_at.isoformat()},
-        "principals": {"L": [{"S": principal} for principal in participant.principals]},
-        "buckets": {"L": [{"S": bucket} for bucket in participant.buckets]},
-    }
-    if participant.role_arn is not None:
-        item["role_arn"] = {"S": participant.role_arn}
-    return item
+def _unchanged(name: str, *, known: bool) -> str:
+    """The condition that an attribute is as it was. Items of before there were such attributes get them here."""
+    absent = f"attribute_not_exists({name})"
+    return f"({absent} OR {name} = :was_{name})" if known else absent
 
 
-def _write_key(key: KeyVersion) -> "dict[str, AttributeValueTypeDef]":
-    item: dict[str, AttributeValueTypeDef] = {
-        "participant": {"S": key.participant},
-        "item": {"S": KEY_ITEM_PREFIX + key.key_id},
-        "version": {"N": str(key.version)},
-        "public_key": {"S": key.public_key.to_json().decode("ascii")},
-        "purpose": {"S": key.purpose},
-        "suite_id": {"S": key.suite_id},
-        "state": {"S": key.state},
-        "created_at": {"S": key.created_at.isoformat()},
-        "activated_at": _write_time(key.activated_at),
-    }
-    if key.secret_id is not None:
-        item["secret_id"] = {"S": key.secret_id}
-    if key.proof is not None:
-        item["proof"] = {"B": key.proof}
-    return item
-
-
-def _write_time(time: datetime | None) -> "AttributeValueTypeDef":
-    return {"NULL": True} if time is None else {"S": time.isoformat()}
-
-
-def _read_registered(name: str, items: "Iterable[Item]") -> RegisteredParticipant:
-    participant: Participant | None = None
-    keys = []
-    try:
-        for item in items:
-            if item["item"]["S"] == PARTICIPANT_ITEM:
-                participant = _read_participant(item)
-            else:
-                keys.append(_read_key(item))
-        if participant is None:
-            raise RegistryDamagedError(name, "it has keys and no participant")
-        keys.sort(key=lambda key: (key.version, key.purpose))
-        return RegisteredParticipant(participant=participant, keys=tuple(keys))
-    except RegistryDamagedError:
-        raise
-    except (KeyError, ValueError, PqtransferError) as error:
-        reason = _explain(error) if isinstance(error, ValidationError) else str(error)
-        raise RegistryDamagedError(name, reason) from error
-
-
-def _read_participant(item: "Item") -> Participant:
-    return Participant.model_validate(
-        {
-            "name": item["participant"]["S"],
-            "kind": item["kind"]["S"],
-            "created_at": item["created_at"]["S"],
-            "principals": [principal["S"] for principal in item["principals"]["L"]],
-            "buckets": [bucket["S"] for bucket in _optional(item, "buckets", "L") or []],
-            "role_arn": _optional(item, "role_arn", "S"),
-        }
-    )
-
-
-def _read_key(item: "Item") -> KeyVersion:
-    key = KeyVersion.model_validate(
-        {
-            "participant": item["participant"]["S"],
-            "version": int(item["version"]["N"]),
-            "public_key": PublicKey.from_json(item["public_key"]["S"].encode()),
-            "state": item["state"]["S"],
-            "created_at": item["created_at"]["S"],
-            "activated_at": item["activated_at"].get("S"),
-            "secret_id": _optional(item, "secret_id", "S"),
-            "proof": _optional(item, "proof", "B"),
-        }
-    )
-    if item["item"]["S"] != KEY_ITEM_PREFIX + key.key_id:
-        raise RegistryDamagedError(key.participant, f"{item['item']['S']} is not the id of the key stored under it")
-    return key
-
-
-def _optional(item: "Item", attribute: str, kind: str) -> Any:
-    value: Mapping[str, Any] | None = item.get(attribute)
-    return None if value is None else value[kind]
-
-
-def _explain(error: ValidationError) -> str:
-    return "; ".join(
-        f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
-        for problem in error.errors(include_input=False, include_url=False)[:5]
-    )
+def _same_keys(keys: tuple[KeyVersion, ...], registered: RegisteredParticipant) -> tuple[KeyVersion, ...]:
+    asked = {key.key_id for key in keys}
+    return tuple(key for key in registered.keys if key.key_id in asked)

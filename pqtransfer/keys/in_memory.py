@@ -5,9 +5,17 @@ from datetime import datetime
 
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.errors import AccessError
+from pqtransfer.keys import changes
 from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.participant import KeyVersion, Participant, RegisteredParticipant, require_managed_name
+from pqtransfer.keys.participant import (
+    KeyVersion,
+    PairProof,
+    Participant,
+    RegisteredParticipant,
+    Revocation,
+    require_managed_name,
+)
 from pqtransfer.keys.registry import (
     ParticipantExistsError,
     ParticipantUnknownError,
@@ -47,15 +55,55 @@ class InMemoryKeyRegistry:
 
     def change_state(self, keys: Iterable[KeyVersion], state: KeyState, *, at: datetime) -> tuple[KeyVersion, ...]:
         before = tuple(keys)
-        after = tuple(key.move_to(state, at=at) for key in before)
-        for key in before:
-            if key not in self.load(key.participant).keys:
-                raise RegistryConflictError(key.participant)
-        for key in after:
-            registered = self.load(key.participant)
-            changed = tuple(key if each.key_id == key.key_id else each for each in registered.keys)
-            self._participants[key.participant] = registered.model_copy(update={"keys": changed})
-        return after
+        if not before:
+            return ()
+        current = self.load(before[0].participant)
+        return self._write(current, changes.move_keys(current, before, state, at=at), before)
+
+    def add_versions(self, registered: RegisteredParticipant, keys: Iterable[KeyVersion]) -> RegisteredParticipant:
+        added = tuple(keys)
+        after = changes.add_versions(registered, added)
+        current = self.load(registered.name)
+        if changes.is_overtaken(current, registered, after):
+            raise RegistryConflictError(registered.name)
+        self._participants[current.name] = changes.add_versions(current, added)
+        return self.load(current.name)
+
+    def activate(
+        self,
+        registered: RegisteredParticipant,
+        keys: Iterable[KeyVersion],
+        *,
+        proof: PairProof | None,
+        at: datetime,
+    ) -> RegisteredParticipant:
+        news = tuple(keys)
+        after = changes.activate_versions(registered, news, proof=proof, at=at)
+        current = self.load(registered.name)
+        if changes.is_overtaken(current, registered, after):
+            raise RegistryConflictError(registered.name)
+        self._participants[current.name] = changes.activate_versions(current, news, proof=proof, at=at)
+        return self.load(current.name)
+
+    def revoke(self, keys: Iterable[KeyVersion], revocation: Revocation) -> tuple[KeyVersion, ...]:
+        before = tuple(keys)
+        if not before:
+            return ()
+        current = self.load(before[0].participant)
+        return self._write(current, changes.revoke_keys(current, before, revocation), before)
+
+    def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
+        before = tuple(keys)
+        if before:
+            current = self.load(before[0].participant)
+            self._write(current, changes.forget_secrets(current, before), before)
+
+    def _write(
+        self, current: RegisteredParticipant, after: RegisteredParticipant, keys: tuple[KeyVersion, ...]
+    ) -> tuple[KeyVersion, ...]:
+        self._participants[current.name] = after
+        asked = {key.key_id for key in keys}
+        return tuple(key for key in after.keys if key.key_id in asked)
 
 
 class InMemoryRoles:

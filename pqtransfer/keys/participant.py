@@ -94,11 +94,41 @@ class Participant(BaseModel):
         return self
 
 
-class KeyVersion(BaseModel):
-    """One version of one of a participant's keys.
+class Revocation(BaseModel):
+    """Why a key counts for nothing any more.
 
-    `activated_at` is when it was first put to use. `secret_id` names the stored private half of a managed key. `proof`
-    stands on signing keys: the signature that binds the KEM key of the same version to this one (see `PublicIdentity`).
+    `compromised_at`: from when on somebody else may have had it; None when that is not known, or it is not the reason.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str = Field(min_length=1, max_length=1000)
+    revoked_at: AwareDatetime
+    compromised_at: AwareDatetime | None = None
+    reported_by: str = Field(min_length=1, max_length=2048)
+
+
+class PairProof(BaseModel):
+    """What binds a KEM key to a signing key: the proof of the identity that they make (see `PublicIdentity`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kem_key_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    signing_key_id: str = Field(pattern=r"^[0-9a-f]{64}$")
+    proof: Base64Bytes
+
+    @classmethod
+    def of(cls, identity: PublicIdentity) -> Self:
+        return cls(kem_key_id=identity.kem.key_id, signing_key_id=identity.signing.key_id, proof=identity.proof)
+
+
+class KeyVersion(BaseModel):
+    """One version of one of a participant's keys. Versions are counted for each purpose by itself.
+
+    `activated_at` is when it was first put to use; `state_changed_at` when it took its last step (None: before that was
+    written down). `secret_id` names the stored private half of a managed key. `proof` stands on a signing key that was
+    registered together with the KEM key of the same version, and binds them (see `PublicIdentity`); pairs that came to
+    be by rotation have theirs in `RegisteredParticipant.pair_proof`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,13 +139,21 @@ class KeyVersion(BaseModel):
     state: KeyState
     created_at: AwareDatetime
     activated_at: AwareDatetime | None = None
+    state_changed_at: AwareDatetime | None = None
     secret_id: str | None = None
     proof: Base64Bytes | None = None
+    revocation: Revocation | None = None
 
     @model_validator(mode="after")
     def _require_proof_by_purpose(self) -> Self:
-        if (self.purpose is KeyPurpose.SIGNING) != (self.proof is not None):
+        if self.purpose is KeyPurpose.KEM and self.proof is not None:
             raise ValueError("the proof of possession stands on the signing key, and only there")
+        return self
+
+    @model_validator(mode="after")
+    def _require_revocation_by_state(self) -> Self:
+        if self.revocation is not None and self.state is not KeyState.REVOKED:
+            raise ValueError("only a key that is REVOKED has a revocation")
         return self
 
     @model_validator(mode="after")
@@ -134,7 +172,20 @@ class KeyVersion(BaseModel):
         """
         require_transition(self.state, state)
         activated_at = at if state is KeyState.ACTIVE else self.activated_at
-        return self.model_copy(update={"state": state, "activated_at": activated_at})
+        return self.model_copy(update={"state": state, "activated_at": activated_at, "state_changed_at": at})
+
+    def revoke(self, revocation: Revocation) -> Self:
+        """The version, out of use for good, whatever it was.
+
+        Raises:
+            IllegalTransitionError: it is revoked already.
+        """
+        return self.move_to(KeyState.REVOKED, at=revocation.revoked_at).model_copy(update={"revocation": revocation})
+
+    @property
+    def is_spent(self) -> bool:
+        """True when nothing needs the private half any more: it is destroyed, or was given up before it was used."""
+        return self.state is KeyState.DESTROYED or (self.state is KeyState.REVOKED and self.activated_at is None)
 
     @property
     def key_id(self) -> str:
@@ -150,12 +201,16 @@ class KeyVersion(BaseModel):
 
 
 class RegisteredParticipant(BaseModel):
-    """A participant with every key version it ever had, oldest first."""
+    """A participant with every key version it ever had, oldest first.
+
+    `pair_proof` binds the ACTIVE keys, unless they were registered together: then the proof stands on the signing key.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     participant: Participant
     keys: tuple[KeyVersion, ...] = Field(min_length=2)
+    pair_proof: PairProof | None = None
 
     @model_validator(mode="after")
     def _require_own_distinct_keys(self) -> Self:
@@ -188,6 +243,10 @@ class RegisteredParticipant(BaseModel):
         """The version with this key id, whatever its state."""
         return next((key for key in self.keys if key.key_id == key_id), None)
 
+    def newest_version(self, purpose: KeyPurpose) -> int:
+        """The number of the newest version of this purpose; 0 when there is none."""
+        return max((key.version for key in self.keys if key.purpose is purpose), default=0)
+
     @property
     def pending_keys(self) -> tuple[KeyVersion, ...]:
         """The versions whose private half is not known to be stored yet."""
@@ -201,11 +260,18 @@ class RegisteredParticipant(BaseModel):
     def to_identity(self) -> PublicIdentity | None:
         """The public identity of the active keys, as others verify it. None while there is no active pair."""
         kem, signing = (self.find_active_key(purpose) for purpose in (KeyPurpose.KEM, KeyPurpose.SIGNING))
-        if kem is None or signing is None or signing.proof is None or kem.version != signing.version:
+        if kem is None or signing is None:
             return None
-        return PublicIdentity(
-            participant=self.name, kem=kem.public_key, signing=signing.public_key, proof=signing.proof
-        )
+        proof = self._find_proof(kem, signing)
+        if proof is None:
+            return None
+        return PublicIdentity(participant=self.name, kem=kem.public_key, signing=signing.public_key, proof=proof)
+
+    def _find_proof(self, kem: KeyVersion, signing: KeyVersion) -> bytes | None:
+        pair = self.pair_proof
+        if pair is not None and (pair.kem_key_id, pair.signing_key_id) == (kem.key_id, signing.key_id):
+            return pair.proof
+        return signing.proof if kem.version == signing.version else None
 
 
 def make_key_versions(
@@ -231,6 +297,7 @@ def make_key_versions(
             state=state,
             created_at=created_at,
             activated_at=activated_at,
+            state_changed_at=created_at,
             secret_id=secret_ids[0],
         ),
         KeyVersion(
@@ -240,6 +307,7 @@ def make_key_versions(
             state=state,
             created_at=created_at,
             activated_at=activated_at,
+            state_changed_at=created_at,
             secret_id=secret_ids[1],
             proof=identity.proof,
         ),

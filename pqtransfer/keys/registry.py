@@ -11,7 +11,7 @@ from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
 from pqtransfer.crypto.suites import require_minimum_suite
 from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError
 from pqtransfer.keys.lifecycle import KeyState, may_open, may_verify
-from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
+from pqtransfer.keys.participant import KeyVersion, PairProof, RegisteredParticipant, Revocation
 
 
 class ParticipantUnknownError(InputError):
@@ -114,7 +114,61 @@ class KeyRegistry(Protocol):
 
         Raises:
             IllegalTransitionError: a key may not take this step.
+            KeyStaysInUseError: two keys of one purpose would be ACTIVE.
             RegistryConflictError: a key is no longer in the state that was read.
+        """
+
+    def add_versions(self, registered: RegisteredParticipant, keys: Iterable[KeyVersion]) -> RegisteredParticipant:
+        """Add PENDING key versions to what is registered, and return what is registered then.
+
+        Args:
+            registered: the participant as it was read: each key is the next version of its purpose.
+
+        Raises:
+            NotTheNextVersionError: a key is not that.
+            RegistryConflictError: another call added a version of the same purpose first.
+        """
+
+    def activate(
+        self,
+        registered: RegisteredParticipant,
+        keys: Iterable[KeyVersion],
+        *,
+        proof: PairProof | None,
+        at: datetime,
+    ) -> RegisteredParticipant:
+        """Put PENDING keys to use in the place of those of the same purpose, which become RETIRING, in one step.
+
+        Args:
+            registered: the participant as it was read.
+            proof: binds the keys that are ACTIVE then (see `activate_versions`).
+
+        Raises:
+            IllegalTransitionError: a key is not PENDING.
+            InvalidProofError: the proof does not hold for the keys that are ACTIVE then.
+            RegistryConflictError: a key, or which keys are ACTIVE, changed since it was read.
+        """
+
+    def revoke(self, keys: Iterable[KeyVersion], revocation: Revocation) -> tuple[KeyVersion, ...]:
+        """Take keys of one participant out of use for good, together, whatever state they are in by now.
+
+        A key that was revoked before keeps its first revocation. Whoever reads the registry after this call returned
+        is not given any of them.
+
+        Returns:
+            The keys as they are registered then.
+
+        Raises:
+            ParticipantUnknownError: no such participant.
+            RegistryConflictError: other calls changed the keys, again and again; nothing was revoked.
+        """
+
+    def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
+        """Note that the private halves of these keys of one participant are deleted.
+
+        Raises:
+            IllegalTransitionError: a key is neither destroyed nor given up.
+            RegistryConflictError: a key is no longer as it was read.
         """
 
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.keys.lifecycle import IllegalTransitionError, KeyState
-from pqtransfer.keys.participant import Participant, ParticipantKind, RegisteredParticipant
+from pqtransfer.keys.participant import KeyVersion, Participant, ParticipantKind, RegisteredParticipant, Revocation
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 ROLE = "arn:aws:iam::123456789012:role/pqtransfer/dev/participants/pqtransfer-dev-participant-site-a"
@@ -79,6 +79,18 @@ def test_ready(register: Register, states: tuple[KeyState, ...], ready: bool, wa
     registered = register("site-a", *states)
     assert (registered.is_ready, registered.was_ready) == (ready, was_ready)
     assert (registered.to_identity() is not None) == ready
+
+
+def test_no_key_has_a_revocation_before_it_is_revoked(register: Register) -> None:
+    """And one that has it keeps when, why, since when, and who said so."""
+    key = register().keys[0]
+    revocation = Revocation(reason="lost laptop", revoked_at=NOW, compromised_at=NOW, reported_by="alice")
+    with pytest.raises(ValidationError, match="REVOKED"):
+        KeyVersion.model_validate({**key.model_dump(), "revocation": revocation})
+    revoked = key.revoke(revocation)
+    assert (revoked.state, revoked.revocation, revoked.state_changed_at) == (KeyState.REVOKED, revocation, NOW)
+    with pytest.raises(IllegalTransitionError):
+        revoked.revoke(revocation)
 
 
 def test_the_identity_proves_itself(register: Register) -> None:
