@@ -112,3 +112,10 @@ class LogMovedError(UnavailableError):
 
     def __init__(self) -> None:
         super().__init__("another sequencer has moved the audit log; read it again and append then")
+
+
+class MissingPackageError(InputError):
+    """An optional package is needed and not installed."""
+
+    def __init__(self, package: str, purpose: str) -> None:
+        super().__init__(f"{purpose} needs {package}; install it with: pip install 'pqtransfer[reports]'")

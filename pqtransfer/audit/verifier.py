@@ -9,6 +9,7 @@ memory <= 2 * 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + th
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from typing import Protocol
 
 from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy, open_checkpoint
 from pqtransfer.audit.errors import DamagedTileError, MalformedEventError, TileMissingError
@@ -26,6 +27,12 @@ GAPS_REPORTED = 1000
 """Of one producer; an event that comes later than so many gaps is taken for a repetition."""
 
 
+class VisitEntry(Protocol):
+    """Is told of every entry that the root commits to, in order: what was changed or added never comes here."""
+
+    def __call__(self, index: int, entry: bytes) -> None: ...
+
+
 def verify_log(
     checkpoint_note: bytes | None,
     policy: TrustPolicy,
@@ -35,6 +42,7 @@ def verify_log(
     first_index: int = 0,
     numberings: Mapping[str, Numbering] | None = None,
     expected_numbers: Mapping[str, int] | None = None,
+    visit: VisitEntry | None = None,
 ) -> Report:
     """Verify a log; whatever is wrong is in the report, not raised.
 
@@ -47,6 +55,7 @@ def verify_log(
             entry that was kept. It is rounded down to the beginning of its bundle for integrity.
         numberings: with `first_index`, those of the report up to there.
         expected_numbers: the last number that each producer says it has sent, where that is known from elsewhere.
+        visit: is told of the entries on the way, so that what is said of a log is said of what was verified.
     """
     report = Report(
         first_index=first_index, numberings={name: each.copy() for name, each in (numberings or {}).items()}
@@ -65,7 +74,7 @@ def verify_log(
             report.add(finding)
     tree = _open_tree(signed.checkpoint, read_tile, report)
     if tree is not None:
-        _verify_entries(tree, read_tile, report)
+        _verify_entries(tree, read_tile, report, visit)
     _verify_numbers(report, expected_numbers or {})
     return report
 
@@ -95,7 +104,7 @@ def _open_tree(checkpoint: Checkpoint, read_tile: ReadTile, report: Report) -> T
     return TiledTree(checkpoint, lambda path: edge[path] if path in edge else read_tile(path))
 
 
-def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report) -> None:
+def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report, visit: VisitEntry | None) -> None:
     size = tree.checkpoint.size
     for index in range(report.first_index // TILE_WIDTH, -(-size // TILE_WIDTH)):
         bundle = find_tile(BUNDLES, index, size)
@@ -106,7 +115,8 @@ def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report) -> Non
             continue
         first = index * TILE_WIDTH
         try:
-            entries = _keep_true(read_entries(bundle, read_tile), bundle, expected, report)
+            found = read_entries(bundle, read_tile)
+            entries, indexes = _keep_true(found, bundle, expected, report)
         except DamagedTileError as error:
             report.add(Finding(FindingKind.BUNDLE_DAMAGED, bundle.path, first, None, str(error)))
             continue
@@ -119,17 +129,25 @@ def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report) -> Non
         fresh = max(report.first_index - first, 0)
         _take_numbers(entries[fresh:], first + fresh, report)
         report.entries_checked += len(entries) - fresh
+        if visit is not None:
+            for at, entry in zip(indexes, entries, strict=True):
+                if at >= report.first_index:
+                    visit(at, entry)
 
 
-def _keep_true(entries: Sequence[bytes], bundle: Tile, expected: bytes, report: Report) -> Sequence[bytes]:
-    """The entries of a bundle that are those of the tree; what is wrong with the others goes into the report."""
+def _keep_true(
+    entries: Sequence[bytes], bundle: Tile, expected: bytes, report: Report
+) -> tuple[Sequence[bytes], Sequence[int]]:
+    """The entries of a bundle that are those of the tree, with their indexes; what is wrong goes into the report."""
     hashes = [sha256(LEAF_PREFIX + entry).digest() for entry in entries]
+    first = bundle.index * TILE_WIDTH
     if b"".join(hashes) == expected:
-        return entries
+        return entries, range(first, first + len(entries))
     wanted = [expected[at : at + HASH_LENGTH_BYTES] for at in range(0, len(expected), HASH_LENGTH_BYTES)]
     report.add(_name_difference(hashes, wanted, bundle))
-    known = set(wanted)
-    return [entry for entry, found in zip(entries, hashes, strict=True) if found in known]
+    known = {leaf: first + at for at, leaf in enumerate(wanted)}
+    kept = [(entry, known[found]) for entry, found in zip(entries, hashes, strict=True) if found in known]
+    return [entry for entry, _ in kept], [at for _, at in kept]
 
 
 def _name_difference(hashes: list[bytes], wanted: list[bytes], bundle: Tile) -> Finding:

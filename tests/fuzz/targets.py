@@ -12,14 +12,18 @@ from pathlib import Path
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
+from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
 from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header
 from pqtransfer.audit.note_keys import NoteKey
 from pqtransfer.audit.notes import Note
+from pqtransfer.audit.positions import Gap, Numbering
 from pqtransfer.audit.proofs import EntryProof
+from pqtransfer.audit.published_keys import PublishedKeys
 from pqtransfer.audit.sequencing import LogState
 from pqtransfer.audit.tiles import encode_bundle, split_bundle
 from pqtransfer.audit.tree import hash_leaf, hash_node
+from pqtransfer.audit.trusted_log import TrustedLog
 from pqtransfer.crypto import floe
 from pqtransfer.crypto.canonical_json import encode_base64, read_canonical_json, write_canonical_json
 from pqtransfer.crypto.envelope import ENVELOPE_CONTEXT, Envelope, open_envelope
@@ -32,6 +36,7 @@ from pqtransfer.errors import PqtransferError
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request, sign_request
 from tests.containers import Container, make_bytes, make_identity, open_container
+from tests.unit.audit.cef_lines import read_cef
 from tests.unit.audit.keys import LOG_SIGNERS, ORIGIN, POLICY, TIME_SECONDS, WITNESS_SIGNERS
 from tests.unit.audit.samples import make_event, make_full_event
 
@@ -280,6 +285,36 @@ def read_audit_state(data: bytes) -> bool:
     return True
 
 
+def write_cef_line(data: bytes) -> bool:
+    """Whatever an event says, its CEF line is one line, and has the event's own id and actor."""
+    try:
+        event = AuditEvent.from_json(data)
+    except PqtransferError:
+        return False
+    line = write_cef(event)
+    head, fields = read_cef(line)
+    assert (len(line.splitlines()), len(head), fields["externalId"]) == (1, 7, event.event_id), "a line that was broken"
+    return True
+
+
+def read_published_keys(data: bytes) -> bool:
+    try:
+        keys = PublishedKeys.from_json(data)
+    except PqtransferError:
+        return False
+    assert PublishedKeys.from_policy(keys.to_policy()) == keys, "keys that were not published"
+    return True
+
+
+def read_trusted_log(data: bytes) -> bool:
+    try:
+        trusted = TrustedLog.from_bytes(data)
+    except PqtransferError:
+        return False
+    assert trusted.to_bytes() == data, "two spellings of what was kept"
+    return True
+
+
 def _sign(data: bytes, context: bytes) -> bytes | None:
     """A document around any JSON body; None where even the hostile sender cannot write one."""
     try:
@@ -337,5 +372,11 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "audit-note-key": (read_note_key, [str(signer.key).encode() for signer in (*LOG_SIGNERS, *WITNESS_SIGNERS)]),
     "audit-checkpoint": (read_checkpoint, [_NOTE]),
     "audit-proof": (read_audit_proof, [EntryProof(ENTRIES[1], 1, (hash_leaf(ENTRIES[0]),), _NOTE).to_bytes()]),
+    "audit-cef": (write_cef_line, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
+    "audit-keys": (read_published_keys, [PublishedKeys.from_policy(POLICY).to_json()]),
+    "audit-trusted": (
+        read_trusted_log,
+        [TrustedLog(_NOTE, 7, {"a": Numbering(5, [Gap(2, 3)]), "b": Numbering(2)}).to_bytes()],
+    ),
     "audit-state": (read_audit_state, [LogState(origin=ORIGIN, size=3, hashes=(bytes(32), bytes(32))).to_json()]),
 }

@@ -8,7 +8,8 @@
     [3]                                 the exit code, where it is not 0
 
 Besides `pqtransfer` a script may use: `write FILE BYTES`, `same FILE FILE`, `ls DIR`, `chmod MODE FILE`, `damage FILE`,
-`cut FILE`, `copy FROM TO`, `mkdir DIR`. All paths are relative to an empty directory.
+`cut FILE`, `copy FROM TO`, `mkdir DIR`, `remove FILE`, and `log COUNT`, which makes an audit log in `log`, with its
+keys in `audit-keys.json`. All paths are relative to an empty directory.
 """
 
 import re
@@ -22,6 +23,7 @@ from typer.testing import CliRunner
 
 from pqtransfer.cli.main import app
 from tests.containers import make_bytes
+from tests.unit.audit.log_directories import make_events, write_log
 
 SCRIPTS = Path(__file__).parent / "scripts"
 
@@ -126,6 +128,16 @@ def _make_directory(name: str) -> str:
     return ""
 
 
+def _remove(name: str) -> str:
+    Path(name).unlink()
+    return ""
+
+
+def _write_log(count: str) -> str:
+    write_log(Path(), make_events(int(count)))
+    return ""
+
+
 BUILT_IN: dict[str, Callable[..., str]] = {
     "write": _write,
     "same": _same,
@@ -135,4 +147,6 @@ BUILT_IN: dict[str, Callable[..., str]] = {
     "cut": _cut,
     "copy": _copy,
     "mkdir": _make_directory,
+    "remove": _remove,
+    "log": _write_log,
 }

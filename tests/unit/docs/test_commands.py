@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from pqtransfer.cli.main import app
 from scripts.toolchain import ROOT
 from tests.containers import make_bytes
+from tests.unit.audit.log_directories import make_events, write_log
 from tests.unit.cli.scripting import run_command
 from tests.unit.docs.pages import Block, Shown, list_commands, list_pages, read_blocks, read_commands
 
@@ -83,6 +84,21 @@ def test_the_offline_examples_work_as_shown(tmp_path: Path, monkeypatch: pytest.
             exec(compile(block.body, block.place, "exec"), {"__name__": "readme"})  # noqa: S102 - our own README
 
 
+def test_the_audit_examples_work_as_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The README's commands on the audit log in their order, with a copy of a log; `fetch` is done before."""
+    monkeypatch.chdir(tmp_path)
+    write_log(tmp_path, make_events(100))
+    shown = [
+        each for each in select("pqtransfer") if (each.words[1] == "audit" and "log" in each.words) or is_check(each)
+    ]
+    assert len(shown) >= 6
+    for each in shown:
+        if each.words[2] == "fetch":
+            continue
+        exit_code, stdout, stderr = run_command(shlex.join(each.words))
+        assert exit_code == 0, f"{each.place}: exit code {exit_code}\n{stdout}{stderr}"
+
+
 @pytest.mark.parametrize("page", list_pages(), ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link of a page names a file that is there."""
@@ -116,6 +132,11 @@ def describe_script(script: str) -> str:
 def is_offline(shown: Shown) -> bool:
     """A command that needs no deployment."""
     return len(shown.words) > 1 and shown.words[0] == "pqtransfer" and shown.words[1] in OFFLINE
+
+
+def is_check(shown: Shown) -> bool:
+    """A command that checks a proof: it needs neither a log nor a deployment."""
+    return shown.words[1:3] == ["audit", "check-proof"]
 
 
 def is_offline_python(block: Block) -> bool:
