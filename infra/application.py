@@ -1,4 +1,4 @@
-"""The whole application: four stacks of one environment, checked by cdk-nag."""
+"""The whole application: six stacks of one environment, checked by cdk-nag."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,8 @@ from aws_cdk import App, CliCredentialsStackSynthesizer, DefaultStackSynthesizer
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.overrides import load_environment
+from infra.stacks.audit_functions import AuditFunctionsStack
+from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.network import NetworkStack
@@ -40,9 +42,31 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         termination_protection=environment.termination_protection,
         **place("models, states and keys"),
     )
-    control = ControlStack(app, names.stack("Control"), storage=storage, **place("queue, events and functions"))
+    audit = AuditLogStack(
+        app,
+        names.stack("AuditLog"),
+        termination_protection=environment.termination_protection,
+        **place("the audit log"),
+    )
+    control = ControlStack(
+        app, names.stack("Control"), storage=storage, audit=audit, **place("queue, events and functions")
+    )
+    AuditFunctionsStack(
+        app,
+        names.stack("AuditFunctions"),
+        storage=storage,
+        audit=audit,
+        control=control,
+        **place("the audit log's functions"),
+    )
     FleetStack(
-        app, names.stack("Fleet"), network=network, storage=storage, control=control, **place("the transfer workers")
+        app,
+        names.stack("Fleet"),
+        network=network,
+        storage=storage,
+        audit=audit,
+        control=control,
+        **place("the transfer workers"),
     )
     Tags.of(app).add("application", "pqtransfer")
     Tags.of(app).add("environment", environment.name)

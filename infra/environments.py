@@ -137,6 +137,19 @@ class EnvironmentConfig(BaseModel):
     old_version_days: int = Field(default=30, ge=1, description="how long an overwritten or deleted object is kept")
     log_retention_days: LogRetentionDays = Field(default=90, description="how long logs are kept")
 
+    audit_retention_days: int = Field(
+        default=2557, ge=1, le=36500, description="for how many days nobody can delete a file of the audit log"
+    )
+    audit_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(
+        default="COMPLIANCE", description="whether nobody at all (COMPLIANCE) or only the privileged may lift that lock"
+    )
+    audit_check_minutes: int = Field(default=60, ge=1, le=1440, description="how often the audit log is checked")
+    admin_emails: Names = Field(
+        default=(),
+        description="who is told of alerts, after confirming a message that AWS sends",
+        examples=["security@example.org,oncall@example.org"],
+    )
+
     function_memory_mib: int = Field(default=256, ge=128, le=10240, description="memory of a function, in MiB")
     function_timeout_seconds: int = Field(default=30, ge=3, le=900, description="how long a function may run")
 
@@ -218,6 +231,8 @@ class EnvironmentConfig(BaseModel):
                 for key in ("retain_data", "termination_protection", "flow_logs")
                 if not getattr(self, key)
             ]
+            if self.audit_lock_mode != "COMPLIANCE":
+                problems.append("audit_lock_mode=GOVERNANCE is not allowed in production: leave it out")
             if self.workers_minimum < 1:
                 problems.append("workers_minimum=0 leaves production without a worker: set 1 or more")
         return problems

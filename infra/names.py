@@ -31,6 +31,31 @@ class Names:
         return f"{self.prefix}-{self.account}-{self.region}-data"
 
     @property
+    def audit_bucket(self) -> str:
+        """The files of the audit log."""
+        return f"{self.prefix}-{self.account}-{self.region}-audit"
+
+    @property
+    def audit_trust_bucket(self) -> str:
+        """Public keys of the audit log, and what its witness and its checks remember."""
+        return f"{self.prefix}-{self.account}-{self.region}-audit-trust"
+
+    @property
+    def audit_origin(self) -> str:
+        """The name under which the audit log signs."""
+        return f"{self.prefix}.{self.account}.{self.region}/audit"
+
+    @property
+    def audit_log_secret(self) -> str:
+        """The secret that the audit log's keys are derived from."""
+        return f"pqtransfer/{self.environment}/audit/log-keys"
+
+    @property
+    def audit_witness_secret(self) -> str:
+        """The secret that the keys of the audit log's witness are derived from."""
+        return f"pqtransfer/{self.environment}/audit/witness-keys"
+
+    @property
     def event_bus(self) -> str:
         """The bus; its encryption key names it."""
         return self.prefix

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
+from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from infra.environments import EMBEDDED_ACCOUNT, EMBEDDED_REGION, EnvironmentConfig
 from pqtransfer.environment import ENVIRONMENT_VARIABLE_PREFIX, name_variable
 from pqtransfer.errors import InputError
@@ -35,6 +36,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "abort_upload_days": 1,
         "old_version_days": 1,
         "log_retention_days": 1,
+        "audit_retention_days": 1,
+        "audit_lock_mode": "GOVERNANCE",
     },
     "dev": {
         "retain_data": False,
@@ -42,11 +45,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "workers_maximum": 2,
         "old_version_days": 7,
         "log_retention_days": 14,
+        "audit_retention_days": 1,
+        "audit_lock_mode": "GOVERNANCE",
     },
     "staging": {
         "vpc_cidr": "10.41.0.0/16",
         "workers_maximum": 4,
         "log_retention_days": 90,
+        "audit_retention_days": 90,
+        "audit_lock_mode": "GOVERNANCE",
     },
     "production": {
         "vpc_cidr": "10.42.0.0/16",
@@ -73,7 +80,12 @@ REQUIRED: dict[str, tuple[str, ...]] = {
 FOLLOWS_CREDENTIALS = ("dev",)
 
 # Variables with our prefix that configure programs, not deployments: somebody who runs one has them in the shell too.
-PROGRAM_SETTINGS = (WorkerSettings, RegisterParticipantSettings, PublishTransferEventsSettings)
+PROGRAM_SETTINGS = (
+    WorkerSettings,
+    RegisterParticipantSettings,
+    PublishTransferEventsSettings,
+    SequenceAuditLogSettings,
+)
 PROGRAM_VARIABLES = frozenset(
     {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}
     | {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_ENV", "PQTRANSFER_KEY", "PQTRANSFER_PARTICIPANT"}

@@ -33,6 +33,8 @@ class PythonFunction(Construct):
         statements: Sequence[iam.PolicyStatement],
         layer: lambda_.ILayerVersion,
         log_key: kms.IKey,
+        memory_mib: int | None = None,
+        timeout_seconds: int | None = None,
     ) -> None:
         super().__init__(scope, id)
         logs = make_log_group(
@@ -65,8 +67,8 @@ class PythonFunction(Construct):
             # A role that the CDK may not add to: what it may do stands in `statements` alone.
             role=self.role.without_policy_updates(),
             log_group=logs,
-            memory_size=environment.function_memory_mib,
-            timeout=Duration.seconds(environment.function_timeout_seconds),
+            memory_size=memory_mib or environment.function_memory_mib,
+            timeout=Duration.seconds(timeout_seconds or environment.function_timeout_seconds),
             environment={
                 **make_environment(settings, values),
                 "POWERTOOLS_SERVICE_NAME": package.name,

@@ -13,6 +13,9 @@ from infra.validation import acknowledge
 WILDCARD_REASONS = {
     r"\*": "The action knows no resource: AWS takes nothing but a wildcard for it.",
     rf"arn:aws:s3:::.*/{TRANSFERS_PREFIX}\*": "Each transfer writes under a prefix of its own, made when it starts.",
+    r"arn:aws:s3:::[^/]*-audit/\*": "Who checks the audit log reads the whole of it.",
+    r"arn:aws:s3:::[^/]*-audit/[a-z]+/\*": "The files of the audit log get their names when they are written.",
+    r"arn:aws:s3:::[^/]*-audit-trust/[a-z]+/\*": "The objects of one reader of the audit log, and of nobody else.",
     r"arn:aws:s3:::[^/]*/\*": "Workers use the whole of a bucket that a site named for exactly this.",
     r".*-participant-\*": "Participants are registered later; path and name keep every other role out.",
     r".*/\$\{aws:PrincipalTag/participant\}/\*": "The tag keeps out all secrets but the participant's own.",

@@ -13,7 +13,7 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from infra.constructs import grants
-from infra.constructs.grants import DataStores
+from infra.constructs.grants import AuditStores, DataStores
 from infra.constructs.transfer_queue import TransferQueue
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.environments import EnvironmentConfig
@@ -48,6 +48,7 @@ class WorkerPermissions(Construct):
         environment: EnvironmentConfig,
         names: Names,
         stores: DataStores,
+        audit: AuditStores,
         queue: TransferQueue,
         role: iam.Role,
     ) -> None:
@@ -67,6 +68,7 @@ class WorkerPermissions(Construct):
             ),
             grants.use_table("ReadRegistry", stores.participants, "Query"),
             *_drain(queue),
+            *grants.write_audit(audit, stack),
             grants.seal_checkpoints(stores),
             grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb"),
             grants.act_as_participants(stores, stack, names),

@@ -19,6 +19,7 @@ from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
 from infra.names import Names
 from infra.outputs import add_outputs
+from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.storage import StorageStack
 
 
@@ -33,6 +34,7 @@ class ControlStack(Stack):
         environment: EnvironmentConfig,
         names: Names,
         storage: StorageStack,
+        audit: AuditLogStack,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
@@ -63,8 +65,10 @@ class ControlStack(Stack):
                 "permissions_boundary_arn": boundary.arn,
                 "secrets_key_arn": stores.secrets_key.key_arn,
                 "minimum_suite": environment.minimum_suite,
+                "audit_queue_url": audit.store.queue.queue_url,
             },
             statements=[
+                *grants.write_audit(audit.stores, self),
                 *grants.make_participant_roles(stores, self, names, boundary_arn=boundary.arn),
                 *grants.make_participant_secrets(stores, self, names),
                 grants.use_table("ReadRegistry", stores.participants, "Query"),
@@ -98,6 +102,7 @@ class ControlStack(Stack):
             "Roles",
             names=names,
             stores=stores,
+            audit=audit.stores,
             queue=self.queue,
             failures=failures,
             register_participant=register.function,

@@ -15,6 +15,7 @@ from infra.constructs.worker_roles import WorkerPermissions
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.outputs import add_outputs
+from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.storage import StorageStack
@@ -36,6 +37,7 @@ class FleetStack(Stack):
         names: Names,
         network: NetworkStack,
         storage: StorageStack,
+        audit: AuditLogStack,
         control: ControlStack,
         **kwargs: Any,
     ) -> None:
@@ -44,7 +46,14 @@ class FleetStack(Stack):
         stores = storage.stores
         role = storage.worker.role
         permissions = WorkerPermissions(
-            self, "Worker", environment=environment, names=names, stores=stores, queue=control.queue, role=role
+            self,
+            "Worker",
+            environment=environment,
+            names=names,
+            stores=stores,
+            audit=audit.stores,
+            queue=control.queue,
+            role=role,
         )
         fleet = WorkerFleet(
             self,
@@ -54,7 +63,7 @@ class FleetStack(Stack):
             vpc=vpc,
             security_group=self._fixed("WorkerGroup", network.network.worker_group),
             task_role=role,
-            variables=self._worker_variables(environment, names, storage, control),
+            variables=self._worker_variables(environment, names, storage, audit, control),
             log_group=make_log_group(
                 self, "Log", environment=environment, name=f"{names.log_group_prefix}/workers", key=stores.data_key
             ),
@@ -88,7 +97,12 @@ class FleetStack(Stack):
         return ec2.SecurityGroup.from_security_group_id(self, id, group.security_group_id, mutable=False)
 
     def _worker_variables(
-        self, environment: EnvironmentConfig, names: Names, storage: StorageStack, control: ControlStack
+        self,
+        environment: EnvironmentConfig,
+        names: Names,
+        storage: StorageStack,
+        audit: AuditLogStack,
+        control: ControlStack,
     ) -> dict[str, str]:
         stores = storage.stores
         return make_environment(
@@ -101,6 +115,7 @@ class FleetStack(Stack):
                 "checkpoints_table": stores.checkpoints.table_name,
                 "participants_table": stores.participants.table_name,
                 "data_bucket": stores.bucket_name,
+                "audit_queue_url": audit.store.queue.queue_url,
                 "checkpoint_key_arn": stores.checkpoint_key.key_arn,
                 "participant_role_prefix": grants.participant_role_arn_prefix(self, names),
                 "health_host": "0.0.0.0",  # noqa: S104 - the task's own address: the load balancer has to reach it

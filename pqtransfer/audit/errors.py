@@ -68,6 +68,13 @@ class MalformedEventError(IntegrityError):
         super().__init__(f"this is not an audit event: {reason}")
 
 
+class MalformedMessageError(IntegrityError):
+    """A message of the queue does not hold events."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"this message holds no audit events: {reason}; find out who may write to the audit queue")
+
+
 class EventTooLargeError(InputError):
     """An event has more bytes than the log takes."""
 

@@ -6,11 +6,13 @@ from boto3 import Session
 from botocore.config import Config
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_sts.type_defs import CredentialsTypeDef
 
 __all__ = [
     "Session",
     "client_config",
+    "make_object_client",
     "make_role_session",
     "make_session",
     "object_client_config",
@@ -71,3 +73,11 @@ def object_client_config(*, path_style: bool, connections: int = 16) -> Config:
             s3={"payload_signing_enabled": False, "addressing_style": "path" if path_style else "auto"},
         )
     )
+
+
+def make_object_client(session: Session, *, endpoint_url: str | None = None) -> "S3Client":
+    """An S3 client to AWS, or to the endpoint given here or in the session's profile."""
+    client: S3Client = session.client("s3", endpoint_url=endpoint_url, config=object_client_config(path_style=False))
+    if ".amazonaws.com" not in client.meta.endpoint_url:
+        client = session.client("s3", endpoint_url=endpoint_url, config=object_client_config(path_style=True))
+    return client

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from pqtransfer.aws.clients import object_client_config
+from pqtransfer.aws.clients import make_object_client
 from pqtransfer.aws.failures import (
     CloudNotFoundError,
     CloudRequestError,
@@ -45,12 +45,7 @@ class S3Connection:
     @classmethod
     def open(cls, session: boto3.Session, *, endpoint_url: str | None = None) -> "S3Connection":
         """Connect to AWS, or to the endpoint given here or in the session's profile."""
-        client: S3Client = session.client(
-            "s3", endpoint_url=endpoint_url, config=object_client_config(path_style=False)
-        )
-        if ".amazonaws.com" not in client.meta.endpoint_url:
-            client = session.client("s3", endpoint_url=endpoint_url, config=object_client_config(path_style=True))
-        return cls(client)
+        return cls(make_object_client(session, endpoint_url=endpoint_url))
 
 
 class S3Folder:

@@ -35,6 +35,7 @@ class Functions(BaseModel):
 
     register_participant: str
     publish_transfer_events: str
+    sequence_audit_log: str
 
 
 class Deployment(BaseModel):
@@ -56,6 +57,12 @@ class Deployment(BaseModel):
     participants_table: str
     event_bus: str
     checkpoint_key_arn: str
+    audit_queue_url: str
+    audit_dead_letter_queue_url: str
+    audit_bucket: str
+    audit_trust_bucket: str
+    audit_state_table: str
+    audit_origin: str
     participant_role_prefix: str
     minimum_suite: Literal["PQT-1", "PQT-2"]
     task_role_arn: str

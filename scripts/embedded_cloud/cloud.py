@@ -17,6 +17,7 @@ from typing import Self
 from pqtransfer.sdk.deployment import Deployment
 from scripts import deployment as cdk
 from scripts.embedded_cloud import server
+from scripts.embedded_cloud.object_locks import apply_object_locks
 from scripts.embedded_cloud.profiles import ADMIN_PROFILE, ProfileFiles
 from scripts.embedded_cloud.server import ACCOUNT, HOST, REGION, CloudStartError, ServerState
 from scripts.embedded_cloud.sessions import CloudSession, assume_role, open_session
@@ -146,6 +147,7 @@ class EmbeddedCloud:
         # The CDK compares what is deployed either way; an assembly that was made from the same files is the same.
         app = cdk.synthesize(ENVIRONMENT, variables=variables, arguments=arguments, reuse=True, log=log)
         outputs = cdk.deploy(ENVIRONMENT, variables=variables, app=str(app), arguments=arguments, log=log)
+        apply_object_locks(app, self.session().client("s3"))
         deployment = Deployment.from_outputs(outputs, endpoint_url=self.endpoint_url)
         deployment.write(self.deployment_file)
         for role in ROLES:

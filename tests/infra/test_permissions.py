@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import IMAGE, REGION, SITE_KEY, Synthesize, Synthesized
+from tests.infra.conftest import IMAGE, REGION, SITE_KEY, STACKS, Synthesize, Synthesized
 
 pytestmark = pytest.mark.requirement("D4.5")
 IN_AWS = pytest.mark.parametrize("environment", ["dev", "staging", "production"])
@@ -33,7 +33,7 @@ def test_the_role_that_participants_trust_outlives_the_fleet(synthesized: Synthe
     name = f"pqtransfer-{synthesized.environment}-worker"
     named = {
         stack
-        for stack in ("Network", "Storage", "Control", "Fleet")
+        for stack in STACKS
         for role in synthesized.resources("AWS::IAM::Role", stack).values()
         if role.get("RoleName") == name
     }
@@ -65,9 +65,10 @@ def test_stacks_depend_on_each_other_in_one_direction(synthesized: Synthesized) 
         found = artifacts[f"Pqtransfer{stack}-{synthesized.environment}"].get("dependencies", [])
         return {each.removeprefix("Pqtransfer").partition("-")[0] for each in found if not each.endswith(".assets")}
 
-    assert needs("Storage") == needs("Network") == set()
-    assert needs("Control") == {"Storage"}
-    assert needs("Fleet") == {"Storage", "Control", "Network"}
+    assert needs("Storage") == needs("Network") == needs("AuditLog") == set()
+    assert needs("Control") == {"Storage", "AuditLog"}
+    assert needs("AuditFunctions") == {"Storage", "AuditLog", "Control"}
+    assert needs("Fleet") == {"Storage", "AuditLog", "Control", "Network"}
 
 
 def test_a_worker_uses_tables_as_its_adapters_do(synthesized: Synthesized) -> None:

@@ -21,6 +21,17 @@ OUTPUTS = {
         "TaskRoleArn": "arn:worker",
         "ExportsOutputRefSomething": "for other stacks",
     },
+    "PqtransferAuditLog-dev": {
+        "AuditQueueUrl": "https://audit.fifo",
+        "AuditDeadLetterQueueUrl": "https://audit-dead.fifo",
+        "AuditBucket": "audit",
+        "AuditTrustBucket": "audit-trust",
+        "AuditStateTable": "audit-state",
+        "AuditOrigin": "pqtransfer-dev.123456789012.eu-central-1/audit",
+    },
+    "PqtransferAuditFunctions-dev": {
+        "SequenceAuditLogFunction": "sequence",
+    },
     "PqtransferControl-dev": {
         "QueueUrl": "https://queue",
         "DeadLetterQueueUrl": "https://dead",

@@ -1,0 +1,1 @@
+"""Appends the events of the audit queue to the audit log."""

@@ -1,0 +1,180 @@
+"""One delivery of the queue: every event in it is appended, known, or kept as refused. Then its message may go."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from pqtransfer.audit.errors import LogMovedError, MalformedEventError, MalformedMessageError
+from pqtransfer.audit.events import read_event_header
+from pqtransfer.audit.messages import unpack_message
+from pqtransfer.audit.positions import RECENT_EVENTS
+from pqtransfer.audit.sequencer import Sequencer
+from pqtransfer.audit.sequencing import SequencedBatch
+from pqtransfer.crypto.canonical_json import write_canonical_json
+from pqtransfer.errors import IntegrityError, PqtransferError
+from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
+
+PRODUCERS_AT_MOST = 90
+"""In one batch: DynamoDB moves 100 items together."""
+TRIES = 5
+"""Of one batch, while other sequencers are faster."""
+RUNBOOK = "docs/runbooks/audit-log.md"
+
+
+class RefusedStore(Protocol):
+    """Where that is kept which is not in the log; and what the log's files had to be written over."""
+
+    replaced: list[str]
+
+    def keep_refused(self, name: str, data: bytes) -> None:
+        """Keep it durably. The same again is no error."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message of the queue."""
+
+    id: str
+    body: str
+
+
+@dataclass
+class Delivered:
+    """What became of a delivery. `failed`: the messages that have to come again."""
+
+    appended: int = 0
+    repeated: int = 0
+    refused: int = 0
+    size: int | None = None
+    gaps: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    failure: PqtransferError | None = None
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """Takes deliveries by its ports. `now` is the time of this one."""
+
+    sequencer: Sequencer
+    store: RefusedStore
+    alerts: Alerts
+    now: datetime
+
+    def take(self, messages: Sequence[Message]) -> Delivered:
+        """Append what is in the messages. The first message that fails, and all behind it, are named as failed."""
+        done = Delivered()
+        owners, begin = list[int](), 0
+        try:
+            entries = self._unpack(messages, owners, done)
+            if not entries:  # what an earlier run did not come to is done all the same
+                self.sequencer.finish(time_seconds=int(self.now.timestamp()))
+            for batch in _split(entries):
+                self._append(batch, done)
+                begin += len(batch)
+        except PqtransferError as error:
+            if isinstance(error, IntegrityError):
+                self._tell_of_damage(error)
+            done.failure = error
+            done.failed = [message.id for message in messages[owners[begin] if begin < len(owners) else 0 :]]
+        finally:
+            self._tell_of_replaced()
+        return done
+
+    def _unpack(self, messages: Sequence[Message], owners: list[int], done: Delivered) -> list[bytes]:
+        """The entries; `owners` gets the place of the message of each."""
+        entries = list[bytes]()
+        for place, message in enumerate(messages):
+            try:
+                found = unpack_message(message.body)
+            except MalformedMessageError as error:
+                self._refuse(message.body.encode(), str(error), done)
+            else:
+                entries += found
+                owners += [place] * len(found)
+        return entries
+
+    def _append(self, batch: Sequence[bytes], done: Delivered) -> None:
+        sequenced = self._try(batch)
+        for refusal in sequenced.refused:
+            self._refuse(batch[refusal.place], refusal.reason, done)
+        done.appended += sequenced.appended
+        done.repeated += sequenced.repeated
+        done.size = sequenced.state.size
+        done.gaps |= {
+            producer: sum(gap.last - gap.first + 1 for gap in gaps) for producer, gaps in sequenced.gaps.items()
+        }
+
+    def _try(self, batch: Sequence[bytes]) -> SequencedBatch:
+        time_seconds = int(self.now.timestamp())
+        for _ in range(TRIES - 1):
+            with suppress(LogMovedError):
+                return self.sequencer.append(batch, time_seconds=time_seconds)
+        return self.sequencer.append(batch, time_seconds=time_seconds)
+
+    def _refuse(self, data: bytes, reason: str, done: Delivered) -> None:
+        digest = hashlib.sha256(data).hexdigest()
+        document = {"data": base64.b64encode(data).decode(), "format": "pqtransfer-audit-refused/1", "reason": reason}
+        self.store.keep_refused(digest, write_canonical_json(document))
+        done.refused += 1
+        self._alert(
+            "audit-entry-refused",
+            digest,
+            AlertSeverity.HIGH,
+            f"something came to the audit queue that is not in the log: {reason}",
+            {"kept_at": f"refused/{digest}"},
+        )
+
+    def _tell_of_damage(self, error: IntegrityError) -> None:
+        self._alert(
+            "audit-log-damaged",
+            error.code,
+            AlertSeverity.CRITICAL,
+            f"the sequencer has stopped, and events wait in the queue: {error}",
+            {"error": error.code},
+        )
+
+    def _tell_of_replaced(self) -> None:
+        for path in self.store.replaced:
+            self._alert(
+                "audit-log-tampered",
+                path,
+                AlertSeverity.CRITICAL,
+                f"somebody wrote {path} before the sequencer did; the right bytes stand there now, as a newer version",
+                {"path": path},
+            )
+        self.store.replaced.clear()
+
+    def _alert(self, code: str, key: str, severity: AlertSeverity, summary: str, details: Mapping[str, str]) -> None:
+        self.alerts.raise_alert(
+            Alert(
+                code=code,
+                key=f"{code}:{key}",
+                severity=severity,
+                summary=summary[:1024],
+                remedy=f"follow {RUNBOOK}",
+                raised_at=self.now,
+                correlation_id=f"audit-log-{int(self.now.timestamp() * 1000)}",
+                details=dict(details),
+            )
+        )
+
+
+def _split(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
+    """Batches as large as the state can be moved by, and as repetitions are recognized in."""
+    batch, producers = list[bytes](), set[str]()
+    for entry in entries:
+        try:
+            producer = read_event_header(entry).producer
+        except MalformedEventError:
+            producer = ""
+        if len(batch) == RECENT_EVENTS or len(producers | {producer}) > PRODUCERS_AT_MOST:
+            yield batch
+            batch, producers = [], set()
+        batch.append(entry)
+        producers.add(producer)
+    if batch:
+        yield batch

@@ -1,0 +1,82 @@
+"""Append what comes on the audit queue to the audit log. One delivery at a time: all messages have one group.
+
+A message is deleted when each of its events is in the log, or is kept under `refused/` with the reason. When the log
+cannot be appended to, messages stay in the queue and come again; if somebody has changed the log, an alert says so.
+"""
+
+import time
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.sequence_audit_log.delivery import Delivery, Message
+from functions.sequence_audit_log.settings import SequenceAuditLogSettings
+from pqtransfer.audit.derived_keys import LOG_KINDS, derive_signers
+from pqtransfer.audit.note_keys import NoteSigner
+from pqtransfer.audit.sequencer import Sequencer
+from pqtransfer.aws.alerts import EventBridgeAlerts
+from pqtransfer.aws.audit_log import S3LogStore
+from pqtransfer.aws.audit_secrets import read_signing_secret
+from pqtransfer.aws.audit_state import DynamoStateStore
+from pqtransfer.aws.audit_trust import LOG_KEYS_PATH, S3TrustBucket
+from pqtransfer.aws.clients import client_config, make_object_client, make_session
+from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.environment import load_settings
+
+SOURCE = "pqtransfer"
+
+logger = Logger(service="sequence_audit_log")
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
+    """Append the delivery; name the messages that have to come again."""
+    started = time.monotonic()
+    messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
+    delivered = connect_delivery(load_settings(SequenceAuditLogSettings)).take(messages)
+    if delivered.failure is not None:
+        logger.error("audit events wait", error_code=delivered.failure.code, reason=str(delivered.failure))
+    logger.info(
+        "audit events taken",
+        extra={
+            "appended": delivered.appended,
+            "repeated": delivered.repeated,
+            "refused": delivered.refused,
+            "size": delivered.size,
+            "missing": delivered.gaps,
+            "milliseconds": round(1000 * (time.monotonic() - started)),
+        },
+    )
+    return {"batchItemFailures": [{"itemIdentifier": each} for each in delivered.failed]}
+
+
+def connect_delivery(settings: SequenceAuditLogSettings) -> Delivery:
+    """A delivery of this environment, on AWS."""
+    session, config = make_session(), client_config()
+    store = S3LogStore(make_object_client(session), bucket=settings.audit_bucket)
+    bus = EventBridgeBus(session.client("events", config=config), bus=settings.event_bus, source=SOURCE)
+    return Delivery(
+        sequencer=Sequencer(
+            settings.origin,
+            log=store,
+            states=DynamoStateStore(session.client("dynamodb", config=config), table=settings.audit_state_table),
+            signers=load_signers(settings),
+        ),
+        store=store,
+        alerts=EventBridgeAlerts(bus),
+        now=datetime.now(UTC),
+    )
+
+
+@cache
+def load_signers(settings: SequenceAuditLogSettings) -> tuple[NoteSigner, ...]:
+    """The log's keys. Nothing is signed before they are published."""
+    session = make_session()
+    secret = read_signing_secret(session.client("secretsmanager", config=client_config()), settings.log_keys_id)
+    signers = derive_signers(settings.origin, LOG_KINDS, secret)
+    trust = S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket)
+    trust.publish_keys(LOG_KEYS_PATH, [signer.key for signer in signers])
+    return tuple(signers)

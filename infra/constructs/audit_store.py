@@ -1,0 +1,178 @@
+"""What the audit log stands on: bucket under Object Lock, trust bucket, state, queue, and the secrets of its keys.
+
+Two secrets, one for the log and one for its witness, are drawn by Secrets Manager itself when the stack is deployed: no
+person and no pipeline ever holds them, and there is no first run that could fail half-way. Signing keys are derived
+from them.
+"""
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_secretsmanager as secretsmanager
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.buckets import NO_TLS_REASON
+from infra.constructs.grants import AuditStores
+from infra.environments import EnvironmentConfig
+from infra.names import Names
+from infra.validation import acknowledge
+
+SEED_LETTERS = 64
+"""Out of 62 letters and digits: more than 380 bits."""
+QUEUE_RETENTION_DAYS = 14
+RECEIVES_AT_MOST = 1000
+"""A batch fails when the log cannot be appended to, and then every one does: messages wait for days, not for tries."""
+VISIBILITY_TIMEOUTS = 6
+"""How many runs of the sequencer a message stays hidden for, as Lambda recommends."""
+
+
+class AuditStore(Construct):
+    """Versioned, locked, encrypted under a key of its own."""
+
+    def __init__(self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names) -> None:
+        super().__init__(scope, id)
+        self._environment = environment
+        self.key = self._make_key()
+        self.access_logs = self._make_access_logs()
+        self.bucket = self._make_bucket("Log", names.audit_bucket, "log/", locked=True)
+        self.trust = self._make_bucket("Trust", names.audit_trust_bucket, "trust/", locked=False)
+        self.state = self._make_table()
+        self.dead_letters = self._make_queue("DeadLetters")
+        self.queue = self._make_queue("Events", dead_letters=self.dead_letters)
+        self._make_secret("LogKeys", names.audit_log_secret)
+        self._make_secret("WitnessKeys", names.audit_witness_secret)
+        self.stores = AuditStores(
+            bucket_name=names.audit_bucket,
+            trust_bucket_name=names.audit_trust_bucket,
+            state=self.state,
+            queue=self.queue,
+            log_secret_name=names.audit_log_secret,
+            witness_secret_name=names.audit_witness_secret,
+            key=self.key,
+            embedded=environment.is_local,
+        )
+
+    @property
+    def _removal(self) -> RemovalPolicy:
+        return RemovalPolicy.RETAIN if self._environment.retain_data else RemovalPolicy.DESTROY
+
+    def _make_key(self) -> kms.Key:
+        key = kms.Key(
+            self,
+            "Key",
+            description=f"pqtransfer {self._environment.name}: Encrypts the audit log, its queue, state and secrets",
+            enable_key_rotation=True,
+            pending_window=Duration.days(30 if self._environment.retain_data else 7),
+            removal_policy=self._removal,
+        )
+        key.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Alerts",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["kms:Decrypt", "kms:GenerateDataKey"],
+                resources=["*"],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+        return key
+
+    def _make_access_logs(self) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            "AccessLogs",
+            encryption=s3.BucketEncryption.S3_MANAGED,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=self._environment.require_tls,
+            lifecycle_rules=[s3.LifecycleRule(expiration=Duration.days(self._environment.log_retention_days))],
+            removal_policy=self._removal,
+        )
+        acknowledge(bucket, {"S1": "It is the bucket of access logs: recording itself would never end."})
+        if not self._environment.require_tls:
+            acknowledge(bucket, {"S10": NO_TLS_REASON})
+        return bucket
+
+    def _make_bucket(self, id: str, name: str, prefix: str, *, locked: bool) -> s3.Bucket:
+        bucket = s3.Bucket(
+            self,
+            id,
+            bucket_name=name,
+            versioned=True,
+            object_lock_enabled=locked or None,
+            object_lock_default_retention=self._make_lock() if locked else None,
+            encryption=s3.BucketEncryption.KMS,
+            encryption_key=self.key,
+            bucket_key_enabled=True,
+            block_public_access=s3.BlockPublicAccess.BLOCK_ALL,
+            object_ownership=s3.ObjectOwnership.BUCKET_OWNER_ENFORCED,
+            enforce_ssl=self._environment.require_tls,
+            server_access_logs_bucket=self.access_logs,
+            server_access_logs_prefix=prefix,
+            removal_policy=self._removal,
+        )
+        if not self._environment.require_tls:
+            acknowledge(bucket, {"S10": NO_TLS_REASON})
+        return bucket
+
+    def _make_lock(self) -> s3.ObjectLockRetention:
+        days = Duration.days(self._environment.audit_retention_days)
+        if self._environment.audit_lock_mode == "COMPLIANCE":
+            return s3.ObjectLockRetention.compliance(days)
+        return s3.ObjectLockRetention.governance(days)
+
+    def _make_table(self) -> dynamodb.Table:
+        return dynamodb.Table(
+            self,
+            "State",
+            partition_key=dynamodb.Attribute(name="item", type=dynamodb.AttributeType.STRING),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            encryption=dynamodb.TableEncryption.CUSTOMER_MANAGED,
+            encryption_key=self.key,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=self._environment.retain_data,
+            removal_policy=self._removal,
+        )
+
+    def _make_queue(self, id: str, *, dead_letters: sqs.Queue | None = None) -> sqs.Queue:
+        timeouts = 1 if self._environment.is_local else VISIBILITY_TIMEOUTS
+        queue = sqs.Queue(
+            self,
+            id,
+            fifo=True,
+            encryption=sqs.QueueEncryption.KMS,
+            encryption_master_key=self.key,
+            enforce_ssl=self._environment.require_tls,
+            retention_period=Duration.days(QUEUE_RETENTION_DAYS),
+            visibility_timeout=Duration.seconds(timeouts * self._environment.function_timeout_seconds),
+            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=RECEIVES_AT_MOST)
+            if dead_letters
+            else None,
+            removal_policy=self._removal,
+        )
+        if dead_letters is None:
+            acknowledge(queue, {"SQS3": "It is the dead-letter queue."})
+        if not self._environment.require_tls:
+            acknowledge(queue, {"SQS4": NO_TLS_REASON})
+        return queue
+
+    def _make_secret(self, id: str, name: str) -> None:
+        secret = secretsmanager.Secret(
+            self,
+            id,
+            secret_name=name,
+            description="What the audit log's signing keys are derived from",
+            encryption_key=self.key,
+            generate_secret_string=secretsmanager.SecretStringGenerator(
+                password_length=SEED_LETTERS, exclude_punctuation=True
+            ),
+            removal_policy=self._removal,
+        )
+        acknowledge(
+            secret,
+            {"SMG4": "The keys of a log are replaced on purpose, with the former ones published: not by a clock."},
+        )

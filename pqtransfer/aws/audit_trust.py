@@ -1,0 +1,110 @@
+"""What is believed of the audit log, apart from the log: a bucket that whoever can change the log cannot write to.
+
+keys/log       the log's public keys, which the sequencer publishes at its first run; NAME+ID+KEY, one a line
+keys/witness   those of the witness, which it publishes at its first run
+witness/last   the checkpoint that the witness has cosigned last: its memory
+checker/...    what the check of the log has verified last: its memory
+"""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from pqtransfer.audit.errors import LogMovedError
+from pqtransfer.audit.note_keys import NoteKey
+from pqtransfer.audit.published_keys import KEYS_FILE_LIMIT_BYTES, PublishedKeys
+from pqtransfer.audit.sequencer import PublishedCheckpoint
+from pqtransfer.aws.failures import CloudNotFoundError, ConditionFailedError, translated
+from pqtransfer.errors import IntegrityError, UnavailableError
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+LOG_KEYS_PATH = "keys/log"
+WITNESS_KEYS_PATH = "keys/witness"
+
+
+class KeysNotPublishedError(UnavailableError):
+    """The log or its witness has not published its keys yet."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(f"there are no keys at {place} yet: they are published within a minute of the first event")
+
+
+class PublishedKeysDifferError(IntegrityError):
+    """Other keys were published before."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            f"the keys at {place} are not those that would sign now: somebody has replaced the secret, or what was "
+            "published; nothing is signed until they agree"
+        )
+
+
+class S3TrustBucket:
+    """Small documents in the trust bucket."""
+
+    def __init__(self, client: "S3Client", *, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def locate(self, path: str) -> str:
+        return f"s3://{self._bucket}/{path}"
+
+    def find(self, path: str, *, limit_bytes: int) -> PublishedCheckpoint | None:
+        """What stands at the path, if anything does. One byte more than the limit is read, at most."""
+        try:
+            with translated(action=f"read {self.locate(path)}"):
+                answer = self._client.get_object(Bucket=self._bucket, Key=path)
+                return PublishedCheckpoint(answer["Body"].read(limit_bytes + 1), answer["ETag"])
+        except CloudNotFoundError:
+            return None
+
+    def replace(self, path: str, data: bytes, *, etag: str | None) -> None:
+        """Replace the document that has this tag; None: there is none.
+
+        Raises:
+            LogMovedError: another one is there.
+        """
+        condition: Any = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            with translated(action=f"write {self.locate(path)}"):
+                self._client.put_object(
+                    Bucket=self._bucket, Key=path, Body=data, ChecksumAlgorithm="SHA256", **condition
+                )
+        except (ConditionFailedError, CloudNotFoundError):
+            raise LogMovedError from None
+
+    def publish_keys(self, path: str, keys: Iterable[NoteKey]) -> None:
+        """Publish keys once and for good. The same again is no error.
+
+        Raises:
+            PublishedKeysDifferError: others were published.
+        """
+        data = "".join(f"{key}\n" for key in keys).encode()
+        known = self.find(path, limit_bytes=KEYS_FILE_LIMIT_BYTES)
+        if known is None:
+            try:
+                self.replace(path, data, etag=None)
+            except LogMovedError:
+                known = self.find(path, limit_bytes=KEYS_FILE_LIMIT_BYTES)
+        if known is not None and known.data != data:
+            raise PublishedKeysDifferError(self.locate(path))
+
+    def load_keys(self, origin: str) -> PublishedKeys:
+        """The keys that a reader of the log checks with: all of the log's, and the witness's.
+
+        Raises:
+            KeysNotPublishedError: there are none yet.
+        """
+        return PublishedKeys(
+            origin=origin,
+            log_keys=self._read_keys(LOG_KEYS_PATH),
+            witness_keys=self._read_keys(WITNESS_KEYS_PATH),
+            witnesses_required=1,
+        )
+
+    def _read_keys(self, path: str) -> tuple[str, ...]:
+        document = self.find(path, limit_bytes=KEYS_FILE_LIMIT_BYTES)
+        if document is None:
+            raise KeysNotPublishedError(self.locate(path))
+        return tuple(document.data.decode("utf-8", "replace").split("\n")[:-1])
