@@ -14,8 +14,8 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.constructs.audit_grants import AuditStores
 from infra.constructs.buckets import NO_TLS_REASON
-from infra.constructs.grants import AuditStores
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.validation import acknowledge

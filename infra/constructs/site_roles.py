@@ -7,8 +7,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs import grants
-from infra.constructs.grants import AuditStores, DataStores
+from infra.constructs import audit_grants, grants
+from infra.constructs.audit_grants import AuditStores
+from infra.constructs.grants import DataStores
 from infra.constructs.stream_trigger import StreamFailures
 from infra.constructs.tables import TRANSFER_INDEXES
 from infra.constructs.transfer_queue import TransferQueue
@@ -35,7 +36,7 @@ class SiteRoles(Construct):
         stack = Stack.of(self)
         reads = [
             # What a site does with keys and models is for the log, too.
-            *grants.write_audit(audit, stack),
+            *audit_grants.write_audit(audit, stack),
             grants.read_models(stores),
             grants.find_models(stores),
             grants.use_table("ReadTransfers", stores.transfers, "GetItem"),
@@ -51,7 +52,7 @@ class SiteRoles(Construct):
         given_up = [queue.dead_letters.queue_arn, failures.queue.queue_arn]
         operates = [
             *submits,
-            *grants.read_audit(audit, stack),
+            *audit_grants.read_audit(audit, stack),
             # The registry has a row for each key of each participant: whoever registers them may see the list.
             grants.use_table("ListParticipants", stores.participants, "Scan"),
             iam.PolicyStatement(

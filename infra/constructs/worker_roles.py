@@ -12,8 +12,9 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from infra.constructs import grants
-from infra.constructs.grants import AuditStores, DataStores
+from infra.constructs import audit_grants, grants
+from infra.constructs.audit_grants import AuditStores
+from infra.constructs.grants import DataStores
 from infra.constructs.transfer_queue import TransferQueue
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.environments import EnvironmentConfig
@@ -68,7 +69,7 @@ class WorkerPermissions(Construct):
             ),
             grants.use_table("ReadRegistry", stores.participants, "Query"),
             *_drain(queue),
-            *grants.write_audit(audit, stack),
+            *audit_grants.write_audit(audit, stack),
             grants.seal_checkpoints(stores),
             grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb"),
             grants.act_as_participants(stores, stack, names),

@@ -7,7 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
-from infra.constructs import grants
+from infra.constructs import audit_grants, grants
 from infra.constructs.python_function import PythonFunction
 from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
@@ -63,7 +63,7 @@ class AuditFunctionsStack(Stack):
                 "event_bus": names.event_bus,
             },
             statements=[
-                *grants.sequence_audit(stores, self),
+                *audit_grants.sequence_audit(stores, self),
                 control.bus.put_events(),
                 grants.use_data_key(storage.stores, self, "events"),
             ],

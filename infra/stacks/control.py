@@ -8,7 +8,7 @@ from constructs import Construct
 
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
-from infra.constructs import grants
+from infra.constructs import audit_grants, grants
 from infra.constructs.event_bus import TransferEvents
 from infra.constructs.participant_boundary import ParticipantBoundary
 from infra.constructs.python_function import PythonFunction
@@ -68,7 +68,7 @@ class ControlStack(Stack):
                 "audit_queue_url": audit.store.queue.queue_url,
             },
             statements=[
-                *grants.write_audit(audit.stores, self),
+                *audit_grants.write_audit(audit.stores, self),
                 *grants.make_participant_roles(stores, self, names, boundary_arn=boundary.arn),
                 *grants.make_participant_secrets(stores, self, names),
                 grants.use_table("ReadRegistry", stores.participants, "Query"),

@@ -1,4 +1,4 @@
-"""Object Lock of the buckets in a cloud assembly: the embedded S3 enforces it, the embedded CloudFormation forgets it."""
+"""Object Lock of the buckets in an assembly: the embedded S3 enforces it, the embedded CloudFormation forgets it."""
 
 import json
 from collections.abc import Iterator

@@ -1,0 +1,101 @@
+"""Who may do what with the audit log: `grants` for the log alone."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Stack
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_kms as kms
+from aws_cdk import aws_sqs as sqs
+
+from infra.constructs.grants import use_table, via
+
+
+@dataclass(frozen=True)
+class AuditStores:
+    """What permissions of the audit log are about. `embedded` as in `DataStores`."""
+
+    bucket_name: str
+    trust_bucket_name: str
+    state: dynamodb.ITable
+    queue: sqs.IQueue
+    log_secret_name: str
+    witness_secret_name: str
+    key: kms.IKey
+    embedded: bool
+
+
+def write_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Send events to the audit log: whoever does anything worth proving. Nothing in it can be read or changed so."""
+    return [
+        iam.PolicyStatement(sid="WriteAudit", actions=["sqs:SendMessage"], resources=[audit.queue.queue_arn]),
+        _use_key("SealAudit", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "sqs"),
+    ]
+
+
+def read_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Read the audit log with its keys, everything that it takes to check it."""
+    return [
+        iam.PolicyStatement(
+            sid="ReadAudit",
+            actions=["s3:GetObject", "s3:GetObjectVersion"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}/*", f"arn:aws:s3:::{audit.trust_bucket_name}/keys/*"],
+        ),
+        iam.PolicyStatement(
+            sid="FindAudit",
+            actions=["s3:ListBucket", "s3:ListBucketVersions"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}", f"arn:aws:s3:::{audit.trust_bucket_name}"],
+        ),
+        _use_key("OpenAudit", audit, stack, ["kms:Decrypt"], "s3"),
+    ]
+
+
+def sequence_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Be the sequencer: drain the queue, move the state, write files, sign with the log's keys. Never delete."""
+    return [
+        *read_audit(audit, stack),
+        iam.PolicyStatement(
+            sid="DrainAudit",
+            actions=["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+            resources=[audit.queue.queue_arn],
+        ),
+        use_table("MoveAudit", audit.state, "GetItem", "BatchGetItem", "PutItem", "ConditionCheckItem"),
+        iam.PolicyStatement(
+            sid="WriteAuditFiles",
+            actions=["s3:PutObject"],
+            resources=[
+                *(f"arn:aws:s3:::{audit.bucket_name}/{each}" for each in ("tile/*", "staged/*", "refused/*")),
+                f"arn:aws:s3:::{audit.bucket_name}/unwitnessed",
+                f"arn:aws:s3:::{audit.trust_bucket_name}/keys/log",
+            ],
+        ),
+        _read_signing_secret(stack, audit.log_secret_name),
+        _use_key(
+            "UseAuditKey",
+            audit,
+            stack,
+            ["kms:GenerateDataKey", "kms:Decrypt"],
+            "s3",
+            "sqs",
+            "dynamodb",
+            "secretsmanager",
+        ),
+    ]
+
+
+def _read_signing_secret(stack: Stack, name: str) -> iam.PolicyStatement:
+    """Secrets Manager puts a hyphen and six signs behind the name."""
+    return iam.PolicyStatement(
+        sid="SignAudit",
+        actions=["secretsmanager:GetSecretValue"],
+        resources=[f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret:{name}-??????"],
+    )
+
+
+def _use_key(sid: str, audit: AuditStores, stack: Stack, actions: list[str], *services: str) -> iam.PolicyStatement:
+    return iam.PolicyStatement(
+        sid=sid,
+        actions=actions,
+        resources=[audit.key.key_arn],
+        conditions={} if audit.embedded else via(stack, *services),
+    )
