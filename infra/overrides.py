@@ -88,7 +88,14 @@ PROGRAM_SETTINGS = (
 )
 PROGRAM_VARIABLES = frozenset(
     {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}
-    | {"PQTRANSFER_DEPLOYMENT", "PQTRANSFER_ENV", "PQTRANSFER_KEY", "PQTRANSFER_PARTICIPANT"}
+    | {
+        "PQTRANSFER_DEPLOYMENT",
+        "PQTRANSFER_ENV",
+        "PQTRANSFER_AUDIT_KEYS",
+        "PQTRANSFER_AUDIT_LOG",
+        "PQTRANSFER_KEY",
+        "PQTRANSFER_PARTICIPANT",
+    }
 )
 
 
