@@ -9,15 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pqtransfer.crypto.envelope import Envelope, generate_data_key, open_envelope, seal_envelope
-from pqtransfer.crypto.geometry import plan_payload
+from pqtransfer.crypto.geometry import SEGMENT_CAPACITY_BYTES, SEGMENT_SIZE_BYTES, ByteRange, plan_payload
 from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import Manifest, SignedManifest, composite_sha256, sign_manifest
 from pqtransfer.crypto.payload import (
     DamagedPartError,
+    PartBuffer,
     create_payload_cipher,
-    decrypt_part_into,
-    encrypt_part_into,
+    decrypt_part,
+    encrypt_part,
     open_payload_cipher,
 )
 from pqtransfer.crypto.secret import SecretBytes
@@ -32,6 +33,12 @@ ONE_MEBIBYTE = 1 << 20
 def make_bytes(label: str, length: int) -> bytes:
     """`length` bytes that look random and are the same at every run: SHAKE256 of the label."""
     return hashlib.shake_256(label.encode()).digest(length)
+
+
+def cut_slices(data: bytes, byte_range: ByteRange, slice_size_bytes: int) -> list[memoryview]:
+    """What a source that reads `data` gives for the range."""
+    view = memoryview(data)[byte_range.start : byte_range.end]
+    return [view[start : start + slice_size_bytes] for start in range(0, len(view), slice_size_bytes)]
 
 
 def make_identity(name: str, suite_id: str = "PQT-1") -> PrivateIdentity:
@@ -89,12 +96,12 @@ def make_container(
     cipher = create_payload_cipher(data_key, suite_id=suite_id, transfer_id=transfer_id, sender=sender)
     payload = bytearray(geometry.ciphertext_length_bytes)
     digests = tuple(
-        encrypt_part_into(
+        encrypt_part(
             cipher,
             geometry,
             part,
-            plaintext[geometry.part_plaintext(part).start : geometry.part_plaintext(part).end],
-            memoryview(payload)[geometry.part_ciphertext(part).start :],
+            cut_slices(plaintext, geometry.part_plaintext(part), SEGMENT_CAPACITY_BYTES),
+            PartBuffer(memoryview(payload)[geometry.part_ciphertext(part).start :]).take,
         )
         for part in range(geometry.part_count)
     )
@@ -146,13 +153,12 @@ def open_container(
         raise DamagedPartError(geometry.part_count - 1)
     plaintext = bytearray(geometry.plaintext_length_bytes)
     for part, digest in enumerate(body.part_sha256):
-        where = geometry.part_ciphertext(part)
-        decrypt_part_into(
+        decrypt_part(
             cipher,
             geometry,
             part,
-            memoryview(container.payload)[where.start : where.end],
-            memoryview(plaintext)[geometry.part_plaintext(part).start :],
+            cut_slices(container.payload, geometry.part_ciphertext(part), SEGMENT_SIZE_BYTES),
+            PartBuffer(memoryview(plaintext)[geometry.part_plaintext(part).start :]).take,
             expected_sha256=digest,
         )
     return bytes(plaintext)

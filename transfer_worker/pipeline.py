@@ -177,7 +177,6 @@ class TransferPipeline:
             manifest=manifest.body,
             data_key=open_data_key(manifest.body, stored.envelope, keys),
             destination_name=destination.key,
-            hash_parts=True,
         )
         decrypt_model(order, container=container, destination=self.storage.site(destination.bucket), context=context)
         return describe_container(manifest.body, location=str(destination), epoch=stored.envelope.body.epoch)

@@ -1,10 +1,12 @@
 """A folder in an S3 bucket: conditional writes and resumable multipart uploads; see `range_source` for ranged reads."""
 
 import base64
+import hashlib
 import re
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import boto3
 
@@ -16,9 +18,12 @@ from pqtransfer.aws.failures import (
     translated,
 )
 from pqtransfer.aws.range_source import S3RangeSource
+from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.payload import PartBuffer
 from pqtransfer.transfers.folder import (
     Document,
     DocumentChangedError,
+    FillPart,
     ObjectExistsError,
     ObjectMissingError,
     PartsChangedError,
@@ -55,6 +60,7 @@ class S3Folder:
         self._client = connection.client
         self._bucket = bucket
         self._prefix = prefix
+        self._thread = threading.local()
 
     def locate(self, name: str) -> str:
         return f"s3://{self._bucket}/{self._prefix}{name}"
@@ -150,13 +156,17 @@ class S3Folder:
         upload_id: str,
         *,
         index: int,
-        offset: int,  # noqa: ARG002 - S3 places parts by their number
-        data: memoryview,
-        sha256: bytes | None,
+        byte_range: ByteRange,
+        fill: FillPart,
     ) -> StoredPart:
-        content: Any = {"Body": _whole_buffer(data)}
-        if sha256 is not None:
-            content["ChecksumSHA256"] = base64.b64encode(sha256).decode("ascii")
+        """Make the part, then upload it with its SHA-256, which the store checks.
+
+        Memory: a part for each thread, used again. The `bytearray` itself goes out: nothing copies it.
+        """
+        body = self._take_buffer(byte_range.length)
+        buffer = PartBuffer(body)
+        sha256 = fill(buffer.take) or hashlib.sha256(body).digest()
+        buffer.require_full()
         try:
             with translated(action=f"write part {index} of {self.locate(name)}"):
                 answer = self._client.upload_part(
@@ -164,13 +174,14 @@ class S3Folder:
                     Key=self._key(name),
                     UploadId=upload_id,
                     PartNumber=index + 1,
-                    **content,
+                    Body=cast(Any, body),  # the stubs know no bytearray
+                    ChecksumSHA256=base64.b64encode(sha256).decode("ascii"),
                 )
         except CloudNotFoundError as error:
             if error.aws_code in _PARTS_GONE_CODES:
                 raise PartsChangedError(self.locate(name)) from None
             raise
-        return StoredPart(index=index, etag=answer["ETag"], size_bytes=len(data), sha256=sha256)
+        return StoredPart(index=index, etag=answer["ETag"], size_bytes=len(body), sha256=sha256)
 
     def complete_upload(self, name: str, upload_id: str, parts: Mapping[int, StoredPart]) -> StoredObject:
         listed: list[Any] = []
@@ -215,6 +226,12 @@ class S3Folder:
         for upload_id in upload_ids:
             self.abort_upload(name, upload_id)
 
+    def _take_buffer(self, length: int) -> bytearray:
+        buffer: bytearray | None = getattr(self._thread, "buffer", None)
+        if buffer is None or len(buffer) != length:
+            buffer = self._thread.buffer = bytearray(length)
+        return buffer
+
     def _key(self, name: str) -> str:
         return f"{self._prefix}{name}"
 
@@ -233,14 +250,6 @@ class S3Folder:
 def open_location(connection: S3Connection, location: S3Location) -> tuple[S3Folder, str]:
     """The folder and the name of one object."""
     return S3Folder(connection, bucket=location.bucket), location.key
-
-
-def _whole_buffer(data: memoryview) -> bytearray:
-    """The bytearray behind the view when it is the whole of it, which goes out without a copy; else a copy."""
-    owner = data.obj
-    if isinstance(owner, bytearray) and len(owner) == data.nbytes:
-        return owner
-    return bytearray(data)
 
 
 def _read_composite(checksum: str | None) -> bytes | None:

@@ -1,21 +1,18 @@
-"""Read one state of an S3 object in ranges, by many threads, into buffers that are used again.
+"""Read one state of an S3 object in ranges, by many threads, in slices that are worked on while the rest comes in.
 
-Bodies are read from the socket into one buffer of each reading thread, in chunks: this takes less than half of the CPU
-of a client that returns each range in new memory (docs/benchmarks.md). botocore retries requests, but not bodies that
-break off, so that is done here: the next request asks for the bytes that are missing.
+botocore retries requests, but not bodies that break off, so that is done here: the next request asks for the slices
+that are missing. A slice that came in part is asked for again.
 
-Memory: one buffer of the largest range for each reading thread, and one chunk.
+Memory: one slice for each thread that reads.
 """
 
 import random
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import urllib3
-from cryptography.utils import Buffer
 
 from pqtransfer.aws.failures import (
     CloudNotFoundError,
@@ -34,7 +31,6 @@ if TYPE_CHECKING:
 MAXIMUM_BODIES = 5
 """How many bodies of one range may break off before the read is given up."""
 FIRST_WAIT_SECONDS = 0.2
-CHUNK_SIZE_BYTES = 512 << 10
 _RANGE_GONE_CODES = frozenset({"416", "InvalidRange"})
 
 
@@ -62,30 +58,31 @@ class S3RangeSource:
         self._etag = stored.etag
         self._version_id = stored.version_id
         self._superseded = False
-        self._thread = threading.local()
         self._sleep = sleep
 
-    def read(self, byte_range: ByteRange) -> Buffer:
-        """Exactly the bytes of the range, in a buffer that this thread's next read overwrites.
+    def read(self, byte_range: ByteRange, *, slice_size_bytes: int) -> Iterator[bytes]:
+        """Exactly the bytes of the range, in slices of that size; the last one is what is left.
 
         Raises:
             SourceChangedError: the object is no longer the one that was opened.
             ObjectMissingError: it is gone.
             CloudAccessDeniedError, CloudUnavailableError: it cannot be read, or not now.
         """
-        view = memoryview(self._take_buffer(byte_range.length))[: byte_range.length]
-        filled = bodies = 0
-        while filled < byte_range.length:
-            body = self._open(ByteRange(byte_range.start + filled, byte_range.end))
-            with closing(body):
-                count, failure = self._fill(view[filled:], body)
-            filled += count
-            bodies += 1
-            if failure is not None:
-                if bodies == MAXIMUM_BODIES:
-                    raise failure
+        position = byte_range.start
+        bodies = 0
+        while position < byte_range.end:
+            with closing(self._open(ByteRange(position, byte_range.end))) as body:
+                bodies += 1
+                try:
+                    while position < byte_range.end:
+                        data = self._read_slice(body, min(slice_size_bytes, byte_range.end - position))
+                        position += len(data)
+                        yield data
+                except CloudUnavailableError:
+                    if bodies == MAXIMUM_BODIES:
+                        raise
+            if position < byte_range.end:
                 self._sleep(random.uniform(0, FIRST_WAIT_SECONDS * 2.0**bodies))  # noqa: S311 - jitter
-        return view
 
     def _open(self, byte_range: ByteRange) -> "StreamingBody":
         """The body of one request for a range; requests are retried by botocore."""
@@ -118,29 +115,20 @@ class S3RangeSource:
             raise SourceChangedError(self._uri)
         return body
 
-    def _fill(self, view: memoryview, body: "StreamingBody") -> tuple[int, CloudUnavailableError | None]:
-        """Read a body to its end; how many bytes came, and why no more."""
-        filled = 0
+    def _read_slice(self, body: "StreamingBody", length: int) -> bytes:
+        """The next bytes of a body, as many as that.
+
+        Raises:
+            CloudUnavailableError: it broke off before.
+        """
         try:
             with translated(action=f"read {self._uri}"):
-                while filled < len(view):
-                    # `readinto` passes a chunk through a `bytes` of its own: small enough to stay in the cache.
-                    chunk: Any = view[filled : filled + CHUNK_SIZE_BYTES]  # the stubs want a file here
-                    count = body.readinto(chunk)
-                    if count == 0:
-                        return filled, self._broken("the body ended early")
-                    filled += count
-        except CloudUnavailableError as error:
-            return filled, error
+                data: bytes = body.read(length)
         except urllib3.exceptions.HTTPError as error:  # of TLS: the one that botocore does not make its own
-            return filled, self._broken(error)
-        return filled, None
+            raise self._broken(error) from error
+        if len(data) < length:
+            raise self._broken("the body ended early")
+        return data
 
     def _broken(self, reason: object) -> CloudUnavailableError:
         return CloudUnavailableError(f"could not read {self._uri}: {reason}; try again later", aws_code="BrokenBody")
-
-    def _take_buffer(self, length: int) -> bytearray:
-        buffer: bytearray | None = getattr(self._thread, "buffer", None)
-        if buffer is None or len(buffer) < length:
-            buffer = self._thread.buffer = bytearray(length)
-        return buffer

@@ -175,9 +175,7 @@ class Client(Connections):
         context = JobContext(
             checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic, watch=watch or ignore_progress
         )
-        order = DecryptionOrder(
-            job_id=transfer_id, manifest=manifest, data_key=data_key, destination_name=out.name, hash_parts=False
-        )
+        order = DecryptionOrder(job_id=transfer_id, manifest=manifest, data_key=data_key, destination_name=out.name)
         with LocalFolder(out.parent, journal=journal) as destination:
             try:
                 decrypt_model(order, container=container, destination=destination, context=context)

@@ -21,13 +21,15 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.sdk.local_errors import DirectoryMissingError, explain_os_errors
 from pqtransfer.sdk.local_journal import LocalCheckpointStore
 from pqtransfer.sdk.local_source import LocalSource, read_file_state, require_regular_file
-from pqtransfer.sdk.local_upload import PartialFile, move_without_replacing, synchronise_directory
+from pqtransfer.sdk.local_upload import PartialFile, PartWriter, move_without_replacing, synchronise_directory
 from pqtransfer.transfers.folder import (
     Document,
     DocumentChangedError,
+    FillPart,
     PartsChangedError,
     StoredObject,
     StoredPart,
@@ -157,17 +159,18 @@ class LocalFolder:
             return {}
         return self._journal.load_parts(head.transfer_id)
 
-    def write_part(
-        self, name: str, upload_id: str, *, index: int, offset: int, data: memoryview, sha256: bytes | None
-    ) -> StoredPart:
-        """Write one part at its place.
+    def write_part(self, name: str, upload_id: str, *, index: int, byte_range: ByteRange, fill: FillPart) -> StoredPart:
+        """Write one part at its place, while it is made: what is there of one that fails counts for nothing.
 
         Raises:
             PartsChangedError: there is no such upload any more.
             DiskFullError, DiskError: it cannot be written.
         """
-        self._require_upload(name, upload_id).write(data, offset=offset)
-        return StoredPart(index=index, etag=f"{offset}+{len(data)}", size_bytes=len(data), sha256=sha256)
+        writer = PartWriter(self._require_upload(name, upload_id), byte_range)
+        sha256 = fill(writer.take)
+        writer.finish()
+        etag = f"{byte_range.start}+{byte_range.length}"
+        return StoredPart(index=index, etag=etag, size_bytes=byte_range.length, sha256=sha256)
 
     def complete_upload(
         self,

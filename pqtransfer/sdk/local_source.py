@@ -1,13 +1,13 @@
 """Read a local file in ranges by many threads, and notice when it changes.
 
 A file's state is its inode, its modification time and its size. They are compared after every read, so that bytes of a
-file that is being rewritten never reach a container. Memory: one buffer of the largest range for each reading thread.
+file that is being rewritten never reach a container. Memory: one slice for each thread that reads.
 """
 
 import os
 import stat
-import threading
 import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 from pqtransfer.crypto.geometry import ByteRange
@@ -51,7 +51,6 @@ class LocalSource:
         """
         self._path = path
         self._etag = etag
-        self._thread = threading.local()
         with explain_os_errors(path):
             # O_NONBLOCK: opening a pipe would otherwise wait for a writer. It changes nothing for regular files.
             self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -59,33 +58,32 @@ class LocalSource:
         require_regular_file(path, os.fstat(self._descriptor))
         self._require_unchanged()
 
-    def read(self, byte_range: ByteRange) -> memoryview:
-        """Exactly the bytes of the range, in a buffer that this thread's next read overwrites.
+    def read(self, byte_range: ByteRange, *, slice_size_bytes: int) -> Iterator[memoryview]:
+        """Exactly the bytes of the range, in slices of that size, in a buffer that the next slice overwrites.
 
         Raises:
             SourceChangedError: the file was changed, or is shorter than it was.
             DiskError: the disk cannot be read.
         """
-        view = memoryview(self._take_buffer(byte_range.length))[: byte_range.length]
-        filled = 0
-        with explain_os_errors(self._path):
-            while filled < byte_range.length:
-                count = os.preadv(self._descriptor, [view[filled:]], byte_range.start + filled)
-                if count == 0:
-                    raise SourceChangedError(str(self._path))
-                filled += count
-        self._require_unchanged()
-        return view
+        buffer = memoryview(bytearray(min(slice_size_bytes, byte_range.length)))
+        for start in range(byte_range.start, byte_range.end, slice_size_bytes):
+            view = buffer[: byte_range.end - start]
+            self._fill(view, start)
+            yield view
 
     def close(self) -> None:
         """Close the file. Also happens when the source is no longer used."""
         self._close()
 
-    def _take_buffer(self, length: int) -> bytearray:
-        buffer: bytearray | None = getattr(self._thread, "buffer", None)
-        if buffer is None or len(buffer) < length:
-            buffer = self._thread.buffer = bytearray(length)
-        return buffer
+    def _fill(self, view: memoryview, start: int) -> None:
+        filled = 0
+        with explain_os_errors(self._path):
+            while filled < len(view):
+                count = os.preadv(self._descriptor, [view[filled:]], start + filled)
+                if count == 0:
+                    raise SourceChangedError(str(self._path))
+                filled += count
+        self._require_unchanged()
 
     def _require_unchanged(self) -> None:
         if read_file_state(os.fstat(self._descriptor)) != self._etag:

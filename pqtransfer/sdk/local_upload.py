@@ -11,6 +11,7 @@ import threading
 import weakref
 from pathlib import Path
 
+from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.sdk.local_errors import UploadBusyError, explain_os_errors
 from pqtransfer.transfers.folder import ObjectExistsError
 
@@ -170,6 +171,47 @@ class PartialFile:
             return os.path.samestat(os.fstat(self._descriptor), self._partial.lstat())
         except FileNotFoundError:
             return False
+
+
+class PartWriter:
+    """Writes one part to its place in a partial file, piece by piece. Memory: the largest piece."""
+
+    def __init__(self, file: PartialFile, byte_range: ByteRange) -> None:
+        self._file = file
+        self._position = byte_range.start
+        self._end = byte_range.end
+        self._buffer = memoryview(bytearray())
+        self._piece = self._buffer
+
+    def take(self, length: int) -> memoryview:
+        """A `Room`: writes the piece that was filled, and gives memory for the next one.
+
+        Raises:
+            ValueError: it would not be within the part.
+        """
+        self._write_piece()
+        if self._position + length > self._end:
+            raise ValueError(f"a part that ends at byte {self._end} has no room for {length} at {self._position}")
+        if len(self._buffer) < length:
+            self._buffer = memoryview(bytearray(length))
+        self._piece = self._buffer[:length]
+        return self._piece
+
+    def finish(self) -> None:
+        """Write the last piece.
+
+        Raises:
+            ValueError: the part is not whole.
+        """
+        self._write_piece()
+        if self._position != self._end:
+            raise ValueError(f"a part that ends at byte {self._end} was ended at {self._position}")
+
+    def _write_piece(self) -> None:
+        if self._piece:
+            self._file.write(self._piece, offset=self._position)
+            self._position += len(self._piece)
+            self._piece = self._buffer[:0]
 
 
 def move_without_replacing(source: Path, target: Path) -> None:

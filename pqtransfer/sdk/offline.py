@@ -165,7 +165,6 @@ def decrypt_directory(
             manifest=manifest,
             data_key=open_data_key(manifest, opened.envelope, [key.kem]),
             destination_name=out.name,
-            hash_parts=False,
         )
         with discard_unfinished(destination, out.name):
             decrypt_model(order, container=folder, destination=destination, context=make_context(watch))

@@ -1,9 +1,12 @@
 """Decrypt a byte range of a container directory to a new file or to a stream, in bounded memory."""
 
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.crypto.identity import PrivateIdentity, PublicIdentity
+from pqtransfer.crypto.payload import Room
 from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.sdk.offline import DEFAULT_MINIMUM_SUITE_ID, OpenContainer, discard_unfinished, open_container
 from pqtransfer.sdk.reader import ModelReader, RangeOutsideError
@@ -54,7 +57,14 @@ def _write_file(reader: ModelReader, start: int, stop: int, out: Path) -> None:
     with LocalFolder(out.parent) as destination:
         upload_id = destination.start_upload(out.name, tag="", size_bytes=stop - start)
         with discard_unfinished(destination, out.name):
-            for index, first in enumerate(range(start, stop, CHUNK_SIZE_BYTES)):
-                data = memoryview(reader.read_range(first, min(first + CHUNK_SIZE_BYTES, stop)))
-                destination.write_part(out.name, upload_id, index=index, offset=first - start, data=data, sha256=None)
+            whole = ByteRange(0, stop - start)
+            reader.seek(start)
+            destination.write_part(
+                out.name, upload_id, index=0, byte_range=whole, fill=partial(_copy, reader, whole.length)
+            )
             destination.complete_upload(out.name, upload_id, {})
+
+
+def _copy(reader: ModelReader, length: int, room: Room) -> None:
+    for first in range(0, length, CHUNK_SIZE_BYTES):
+        reader.readinto(room(min(CHUNK_SIZE_BYTES, length - first)))

@@ -4,7 +4,7 @@ Every segment is authenticated by itself, with its position and finality (FLOE),
 manifest fixes: what is returned was encrypted for that place by somebody who holds the data key. Part digests, which
 tell the sender's final upload from an earlier attempt of it, are not checked: they would need the whole part.
 
-Memory: `cached_segments` MiB of decrypted segments, and at most 16 MiB of ciphertext for each thread that reads.
+Memory: `cached_segments` MiB of decrypted segments, and at most 18 MiB for each thread that reads.
 """
 
 import io
@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 from typing_extensions import Buffer
 
-from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES, ByteRange
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import InputError
@@ -166,16 +166,12 @@ class ModelReader(io.RawIOBase):
     def _fetch(self, indexes: range) -> list[tuple[int, bytes]]:
         first = self._geometry.segment_ciphertext(indexes.start).start
         last = self._geometry.segment_ciphertext(indexes.stop - 1).end
-        ciphertext = memoryview(self._source.read(ByteRange(first, last)))
+        segments = self._source.read(ByteRange(first, last), slice_size_bytes=SEGMENT_SIZE_BYTES)
         decrypted = []
-        for index in indexes:
-            place = self._geometry.segment_ciphertext(index)
+        for index, segment in zip(indexes, segments, strict=True):
             plaintext = bytearray(self._geometry.segment_plaintext(index).length)
             self._cipher.decrypt_segment_into(
-                index,
-                ciphertext[place.start - first : place.end - first],
-                memoryview(plaintext),
-                final=self._geometry.is_final(index),
+                index, segment, memoryview(plaintext), final=self._geometry.is_final(index)
             )
             decrypted.append((index, bytes(plaintext)))
             self._remember(index, decrypted[-1][1])

@@ -4,11 +4,11 @@ The result becomes visible under its name only when the last part has been check
 crash.
 """
 
-import hashlib
 from dataclasses import dataclass
 
+from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES
 from pqtransfer.crypto.manifest import Manifest
-from pqtransfer.crypto.payload import decrypt_part_into
+from pqtransfer.crypto.payload import Room, decrypt_part
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.transfers.checkpoint import Checkpoint
 from pqtransfer.transfers.container import find_payload, open_cipher
@@ -27,13 +27,12 @@ from pqtransfer.transfers.upload import (
 
 @dataclass(frozen=True)
 class DecryptionOrder:
-    """What to decrypt, and where to. `hash_parts` gives the destination each part's SHA-256, where it checks them."""
+    """What to decrypt, and where to."""
 
     job_id: str
     manifest: Manifest
     data_key: SecretBytes
     destination_name: str
-    hash_parts: bool
 
 
 def decrypt_model(
@@ -68,18 +67,14 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
         return resumed.completed
     source = container.open(payload)
 
-    def process(index: int, buffer: bytearray) -> None:
+    def process(index: int) -> None:
+        def fill(room: Room) -> None:
+            ciphertext = source.read(geometry.part_ciphertext(index), slice_size_bytes=SEGMENT_SIZE_BYTES)
+            decrypt_part(cipher, geometry, index, ciphertext, room, expected_sha256=manifest.part_sha256[index])
+
         byte_range = geometry.part_plaintext(index)
-        ciphertext = source.read(geometry.part_ciphertext(index))
-        out = memoryview(buffer)[: byte_range.length]
-        decrypt_part_into(cipher, geometry, index, ciphertext, out, expected_sha256=manifest.part_sha256[index])
         part = destination.write_part(
-            order.destination_name,
-            checkpoint.upload_id,
-            index=index,
-            offset=byte_range.start,
-            data=out,
-            sha256=hashlib.sha256(out).digest() if order.hash_parts else None,
+            order.destination_name, checkpoint.upload_id, index=index, byte_range=byte_range, fill=fill
         )
         context.checkpoints.record_part(order.job_id, checkpoint.upload_id, part)
         parts[index] = part
@@ -89,7 +84,6 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
         [index for index in range(geometry.part_count) if index not in parts],
         process,
         parts_in_flight=context.parts_in_flight(geometry.part_size_bytes),
-        buffer_size_bytes=geometry.part_plaintext(0).length,  # exactly a part: it goes out without a copy
         stop=context.stop,
     )
     context.confirm()

@@ -5,8 +5,10 @@ repeated after a crash at any point: parts that are there are not sent again, do
 """
 
 import hmac
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+
+from cryptography.utils import Buffer
 
 from pqtransfer.crypto.envelope import (
     ENVELOPE_LIMIT_BYTES,
@@ -16,7 +18,7 @@ from pqtransfer.crypto.envelope import (
     seal_envelope,
 )
 from pqtransfer.crypto.floe import FloeCipher
-from pqtransfer.crypto.geometry import PayloadGeometry, plan_payload
+from pqtransfer.crypto.geometry import SEGMENT_CAPACITY_BYTES, PayloadGeometry, plan_payload
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import (
     MANIFEST_LIMIT_BYTES,
@@ -26,7 +28,7 @@ from pqtransfer.crypto.manifest import (
     require_metadata,
     sign_manifest,
 )
-from pqtransfer.crypto.payload import create_payload_cipher, encrypt_part_into, open_payload_cipher
+from pqtransfer.crypto.payload import create_payload_cipher, encrypt_part, open_payload_cipher
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.transfers.checkpoint import Checkpoint
 from pqtransfer.transfers.folder import (
@@ -210,22 +212,20 @@ class _PayloadUpload:
         done = frozenset(parts)
         ordered_hash = OrderedHash() if self._wants_hash else None
 
-        def process(index: int, buffer: bytearray) -> None:
+        def process(index: int) -> None:
             byte_range = self.geometry.part_plaintext(index)
-            plaintext = source.read(byte_range)
+            plaintext: Iterable[Buffer] = source.read(byte_range, slice_size_bytes=SEGMENT_CAPACITY_BYTES)
             if ordered_hash is not None:
+                plaintext = [bytes(data) for data in plaintext]  # read whole, so that only the hashing waits its turn
                 ordered_hash.add(index, plaintext)
             if index in done:
                 return
-            out = memoryview(buffer)[: self.geometry.part_ciphertext(index).length]
-            digest = encrypt_part_into(self.cipher, self.geometry, index, plaintext, out)
             part = self.container.write_part(
                 PAYLOAD_NAME,
                 self._checkpoint.upload_id,
                 index=index,
-                offset=self.geometry.part_ciphertext(index).start,
-                data=out,
-                sha256=digest,
+                byte_range=self.geometry.part_ciphertext(index),
+                fill=lambda room: encrypt_part(self.cipher, self.geometry, index, plaintext, room),
             )
             self._context.checkpoints.record_part(self.order.transfer_id, self._checkpoint.upload_id, part)
             parts[index] = part
@@ -236,7 +236,6 @@ class _PayloadUpload:
             every_index if ordered_hash else [index for index in every_index if index not in done],
             process,
             parts_in_flight=self._context.parts_in_flight(self.geometry.part_size_bytes),
-            buffer_size_bytes=min(self.geometry.part_size_bytes, self.geometry.ciphertext_length_bytes),
             stop=self._context.stop,
             on_failure=ordered_hash.abandon if ordered_hash else lambda: None,  # nobody waits for a part
         )

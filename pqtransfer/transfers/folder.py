@@ -3,18 +3,22 @@
 Objects become visible whole or not at all: an upload is a set of parts that stays invisible until it is completed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from cryptography.utils import Buffer
 
 from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.payload import Room
 from pqtransfer.errors import InputError
 
 PAYLOAD_NAME = "payload"
 MANIFEST_NAME = "manifest.json"
 ENVELOPE_NAME = "envelope.json"
+
+FillPart: TypeAlias = Callable[[Room], bytes | None]
+"""Makes the content of a part in the room it is given; returns the SHA-256 of it where it has that."""
 
 
 class ObjectMissingError(InputError):
@@ -81,8 +85,10 @@ class StoredPart:
 class RangeSource(Protocol):
     """One state of one object, readable in ranges by many threads."""
 
-    def read(self, byte_range: ByteRange) -> Buffer:
-        """Exactly the bytes of the range. They stay valid until the same thread reads again.
+    def read(self, byte_range: ByteRange, *, slice_size_bytes: int) -> Iterator[Buffer]:
+        """Exactly the bytes of the range, in slices of that size; the last one is what is left.
+
+        A slice is whole and valid when it comes, and stays so until the next one is asked for.
 
         Raises:
             SourceChangedError: the object is no longer the one that was opened.
@@ -132,13 +138,14 @@ class Folder(Protocol):
     def list_parts(self, name: str, upload_id: str) -> Mapping[int, StoredPart] | None:
         """The parts that the store holds, by index; None when there is no such upload (any more)."""
 
-    def write_part(
-        self, name: str, upload_id: str, *, index: int, offset: int, data: memoryview, sha256: bytes | None
-    ) -> StoredPart:
-        """Store one part. `sha256` is its digest where the caller has it. `offset` is where it stands in the object.
+    def write_part(self, name: str, upload_id: str, *, index: int, byte_range: ByteRange, fill: FillPart) -> StoredPart:
+        """Store one part, which stands at `byte_range` of the object and is made by `fill`.
+
+        When `fill` raises, so does this, and there is no such part: what was filled already is seen by nobody.
 
         Raises:
             PartsChangedError: there is no such upload (any more).
+            ValueError: `fill` made a part of another length.
         """
 
     def complete_upload(self, name: str, upload_id: str, parts: Mapping[int, StoredPart]) -> StoredObject:

@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections.abc import Iterable
 
 from cryptography.utils import Buffer
 
@@ -17,8 +18,8 @@ class OrderedHash:
         self._abandoned = False
         self._changed = threading.Condition()
 
-    def add(self, index: int, data: Buffer) -> None:
-        """Hash part `index` once all before it are hashed. Parts must be started in order, or this waits for ever.
+    def add(self, index: int, slices: Iterable[Buffer]) -> None:
+        """Hash part `index`, in slices, once all before it are hashed. Start parts in order, or this waits for ever.
 
         Raises:
             StoppedError: the run was abandoned, so that turn never comes.
@@ -27,7 +28,8 @@ class OrderedHash:
             self._changed.wait_for(lambda: self._turn == index or self._abandoned)
             if self._abandoned:
                 raise StoppedError("hashing was abandoned because another part failed")
-        self._hash.update(data)
+        for data in slices:
+            self._hash.update(data)
         with self._changed:
             self._turn += 1
             self._changed.notify_all()

@@ -1,10 +1,11 @@
 """Run the parts of a job, several in flight, in bounded memory; stop at the first failure or when asked to.
 
-Memory: each part in flight takes one buffer for what it reads and one for what it writes, so
-    buffers = parts_in_flight * 2 * part_size
+Memory: a part in flight is held whole where it is uploaded (its SHA-256 goes ahead of it), and once more where the
+plaintext is hashed, in its order; everything else goes by segment, of which one is read and one written at a time. So
+    buffers <= parts_in_flight * (2 * part_size + 2 MiB)
     parts_in_flight = min(6, max(1, budget // (2 * part_size)))
 With the default budget of 256 MiB that is 4 parts of 32 MiB (models up to 312 GiB), and 1 part of 128 MiB at the
-largest (1.2 TiB): never more than 256 MiB of buffers.
+largest (1.2 TiB): never more than 268 MiB. A local file is written from 2 MiB for each part in flight.
 """
 
 import threading
@@ -57,18 +58,17 @@ def count_parts_in_flight(part_size_bytes: int, *, budget_bytes: int = DEFAULT_B
 
 def run_parts(
     indexes: Iterable[int],
-    process: Callable[[int, bytearray], None],
+    process: Callable[[int], None],
     *,
     parts_in_flight: int,
-    buffer_size_bytes: int,
     stop: StopSignal,
     on_failure: Callable[[], None] = lambda: None,
 ) -> None:
-    """Call `process(index, buffer)` for every index, in order of start, `parts_in_flight` at a time.
+    """Call `process(index)` for every index, in order of start, `parts_in_flight` at a time, each in its own thread.
 
-    Each thread owns one buffer of `buffer_size_bytes` for the whole run. When one call raises, no further part is
-    started, those in flight are waited for, and the first error is raised; so too when the caller is interrupted.
-    `on_failure` is called after each failure is noted: it lets go of threads that wait for a part that will not come.
+    When one call raises, no further part is started, those in flight are waited for, and the first error is raised; so
+    too when the caller is interrupted. `on_failure` is called after each failure is noted: it lets go of threads that
+    wait for a part that will not come.
 
     Raises:
         PqtransferError: the reason of the stop signal, when that came first.
@@ -88,9 +88,8 @@ def run_parts(
 
     def work() -> None:
         try:
-            buffer = bytearray(buffer_size_bytes)
             while (index := take()) is not None:
-                process(index, buffer)
+                process(index)
         except BaseException as failure:
             note(failure)
             raise

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES, ByteRange
 from pqtransfer.errors import UnavailableError
 from pqtransfer.transfers.checkpoint import Checkpoint, CheckpointStore, reconcile_parts
 from pqtransfer.transfers.folder import Folder, ObjectExistsError, ObjectMissingError, StoredObject, StoredPart
@@ -62,8 +62,12 @@ def _is_made_of(stored: StoredObject, folder: Folder, parts: Mapping[int, Stored
         return stored.composite_sha256 == hashlib.sha256(b"".join(filter(None, digests))).digest()
     source, start = folder.open(stored), 0
     for index, digest in zip(sorted(parts), digests, strict=True):
-        end = start + parts[index].size_bytes
-        if end > stored.size_bytes or hashlib.sha256(source.read(ByteRange(start, end))).digest() != digest:
+        end, found = start + parts[index].size_bytes, hashlib.sha256()
+        if end > stored.size_bytes:
+            return False
+        for data in source.read(ByteRange(start, end), slice_size_bytes=SEGMENT_SIZE_BYTES):
+            found.update(data)
+        if found.digest() != digest:
             return False
         start = end
     return start == stored.size_bytes

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 
+from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.payload import DamagedPartError
 from pqtransfer.transfers.container import find_payload
@@ -22,16 +23,17 @@ def verify_payload(manifest: Manifest, *, container: Folder, context: JobContext
     source = container.open(find_payload(container, manifest))
     meter = context.start_meter(bytes_total=geometry.ciphertext_length_bytes, parts_total=geometry.part_count)
 
-    def process(index: int, _buffer: bytearray) -> None:
-        ciphertext = source.read(geometry.part_ciphertext(index))
-        if not hmac.compare_digest(hashlib.sha256(ciphertext).digest(), manifest.part_sha256[index]):
+    def process(index: int) -> None:
+        byte_range, digest = geometry.part_ciphertext(index), hashlib.sha256()
+        for ciphertext in source.read(byte_range, slice_size_bytes=SEGMENT_SIZE_BYTES):
+            digest.update(ciphertext)
+        if not hmac.compare_digest(digest.digest(), manifest.part_sha256[index]):
             raise DamagedPartError(index)
-        meter.add(len(memoryview(ciphertext)), parts=1, at=context.monotonic())
+        meter.add(byte_range.length, parts=1, at=context.monotonic())
 
     run_parts(
         range(geometry.part_count),
         process,
         parts_in_flight=context.parts_in_flight(geometry.part_size_bytes),
-        buffer_size_bytes=0,
         stop=context.stop,
     )

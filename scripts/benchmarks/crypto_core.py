@@ -8,7 +8,7 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pqtransfer.crypto.envelope import generate_data_key
 from pqtransfer.crypto.floe import FloeCipher
 from pqtransfer.crypto.geometry import SEGMENT_CAPACITY_BYTES, SEGMENT_SIZE_BYTES, PayloadGeometry, plan_payload
-from pqtransfer.crypto.payload import create_payload_cipher, decrypt_part_into, encrypt_part_into
+from pqtransfer.crypto.payload import PartBuffer, create_payload_cipher, decrypt_part, encrypt_part
 from pqtransfer.crypto.suites import DEFAULT_SUITE_ID
 
 SEGMENTS_PER_PART = 32
@@ -81,16 +81,22 @@ class PartBench:
 
     def encrypt_part(self) -> bytes:
         """What `send` does with a part: FLOE, and the SHA-256 of the ciphertext."""
-        return encrypt_part_into(self._cipher, self._geometry, 0, self._plaintext, memoryview(self._ciphertext))
-
-    def decrypt_part(self) -> None:
-        """What `receive` does with a part: the SHA-256 of the ciphertext, and FLOE."""
-        decrypt_part_into(
+        return encrypt_part(
             self._cipher,
             self._geometry,
             0,
-            self._received,
-            memoryview(self._decrypted),
+            _cut(self._plaintext, SEGMENT_CAPACITY_BYTES),
+            PartBuffer(self._ciphertext).take,
+        )
+
+    def decrypt_part(self) -> None:
+        """What `receive` does with a part: the SHA-256 of the ciphertext, and FLOE."""
+        decrypt_part(
+            self._cipher,
+            self._geometry,
+            0,
+            _cut(self._received, SEGMENT_SIZE_BYTES),
+            PartBuffer(self._decrypted).take,
             expected_sha256=self._digest,
         )
 
@@ -124,6 +130,11 @@ def measure_core(*, size_bytes: int, runs: int, thread_counts: Sequence[int]) ->
         )
         for (name, count), found in times.items()
     ]
+
+
+def _cut(part: bytearray, slice_size_bytes: int) -> Iterator[memoryview]:
+    view = memoryview(part)
+    return (view[start : start + slice_size_bytes] for start in range(0, len(view), slice_size_bytes))
 
 
 def _time_together(operations: Sequence[Operation], *, times: int) -> tuple[float, float]:

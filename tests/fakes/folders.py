@@ -4,20 +4,23 @@
 
 import hashlib
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cryptography.utils import Buffer
 
 from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.payload import PartBuffer, Room
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.transfers.folder import (
     Document,
     DocumentChangedError,
+    FillPart,
     ObjectExistsError,
     ObjectMissingError,
     PartsChangedError,
+    RangeSource,
     SourceChangedError,
     StoredObject,
     StoredPart,
@@ -127,11 +130,13 @@ class InMemoryFolder:
         parts = {index: part for index, (part, _) in upload.parts.items()}
         return parts if self._gives_digests else {i: replace(part, sha256=None) for i, part in parts.items()}
 
-    def write_part(
-        self, name: str, upload_id: str, *, index: int, offset: int, data: memoryview, sha256: bytes | None
-    ) -> StoredPart:
+    def write_part(self, name: str, upload_id: str, *, index: int, byte_range: ByteRange, fill: FillPart) -> StoredPart:
         if upload_id not in self.uploads:
             raise PartsChangedError(self.locate(name))
+        data = bytearray(byte_range.length)
+        buffer = PartBuffer(data)
+        sha256 = fill(buffer.take) or hashlib.sha256(data).digest()
+        buffer.require_full()
         part = StoredPart(index, f"part-{next(self._numbers)}", len(data), sha256)
         self.uploads[upload_id].parts[index] = (part, bytes(data))
         self.written.append(index)
@@ -176,12 +181,30 @@ class InMemorySource:
         self._folder = folder
         self._stored = stored
 
-    def read(self, byte_range: ByteRange) -> Buffer:
-        stored, data = self._folder.objects[self._stored.name]
-        if stored.etag != self._stored.etag:
-            raise SourceChangedError(self._folder.locate(self._stored.name))
+    def read(self, byte_range: ByteRange, *, slice_size_bytes: int) -> Iterator[Buffer]:
         self._folder.reads.append(byte_range)
-        return data[byte_range.start : byte_range.end]
+        for start in range(byte_range.start, byte_range.end, slice_size_bytes):
+            stored, data = self._folder.objects[self._stored.name]
+            if stored.etag != self._stored.etag:
+                raise SourceChangedError(self._folder.locate(self._stored.name))
+            yield data[start : min(start + slice_size_bytes, byte_range.end)]
+
+
+def read_whole(source: RangeSource, byte_range: ByteRange, *, slice_size_bytes: int = 4096) -> bytes:
+    """The range in one piece."""
+    return b"".join(bytes(data) for data in source.read(byte_range, slice_size_bytes=slice_size_bytes))
+
+
+def fill_with(data: bytes, *, sha256: bytes | None = None, piece_size_bytes: int = 1000) -> FillPart:
+    """Fills a part with these bytes, in pieces."""
+
+    def fill(room: Room) -> bytes | None:
+        for start in range(0, len(data), piece_size_bytes):
+            piece = data[start : start + piece_size_bytes]
+            room(len(piece))[:] = piece
+        return sha256
+
+    return fill
 
 
 class PlainSealer:

@@ -73,7 +73,6 @@ def receive(task: Task) -> Callable[[], None]:
             manifest=opened.manifest.body,
             data_key=open_data_key(opened.manifest.body, opened.envelope, [identity.kem]),
             destination_name=task.path.name,
-            hash_parts=False,
         )
         context = JobContext(checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic)
         with LocalFolder(task.path.parent, journal=journal) as destination:

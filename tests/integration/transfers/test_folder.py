@@ -9,6 +9,7 @@ import pytest
 from pqtransfer.aws.failures import CloudNotFoundError, CloudRequestError
 from pqtransfer.aws.folder import S3Folder, open_location
 from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.payload import DamagedPartError, Room
 from pqtransfer.transfers.folder import (
     DocumentChangedError,
     ObjectExistsError,
@@ -18,6 +19,7 @@ from pqtransfer.transfers.folder import (
     StoredPart,
 )
 from pqtransfer.transfers.request import S3Location
+from tests.fakes.folders import fill_with, read_whole
 from tests.integration.transfers.conftest import DATA_BUCKET, SITE_BUCKET, Cloud
 
 PARTS = [secrets.token_bytes(3000), secrets.token_bytes(3000), b"the end"]
@@ -31,8 +33,9 @@ def folder(cloud: Cloud) -> S3Folder:
 
 def write_part(folder: S3Folder, upload_id: str, index: int, data: bytes) -> StoredPart:
     digest = hashlib.sha256(data).digest()
-    view = memoryview(bytearray(data))
-    return folder.write_part("payload", upload_id, index=index, offset=0, data=view, sha256=digest)
+    place = ByteRange(0, len(data))
+    fill = fill_with(data, sha256=digest)
+    return folder.write_part("payload", upload_id, index=index, byte_range=place, fill=fill)
 
 
 def upload(folder: S3Folder, *, tag: str = "ours") -> tuple[str, dict[int, StoredPart]]:
@@ -105,19 +108,50 @@ def test_more_parts_than_a_page_are_listed(folder: S3Folder) -> None:
 def test_a_part_that_was_damaged_on_the_way_is_refused(folder: S3Folder) -> None:
     """The store compares the SHA-256 that goes along."""
     upload_id = folder.start_upload("payload", tag="t", size_bytes=0)
-    data = memoryview(bytearray(b"damaged"))
+    fill = fill_with(b"damaged", sha256=hashlib.sha256(b"whole").digest())
     with pytest.raises(CloudRequestError, match="BadDigest"):
-        folder.write_part("payload", upload_id, index=0, offset=0, data=data, sha256=hashlib.sha256(b"whole").digest())
+        folder.write_part("payload", upload_id, index=0, byte_range=ByteRange(0, 7), fill=fill)
     assert folder.list_parts("payload", upload_id) == {}
 
 
-def test_a_view_of_a_larger_buffer_sends_only_the_view(cloud: Cloud, folder: S3Folder) -> None:
-    """The last part is shorter than the buffer it lies in."""
+def test_parts_of_any_length_are_sent_whole_from_one_buffer(cloud: Cloud, folder: S3Folder) -> None:
+    """A part that is shorter or longer than the one before it; its SHA-256 is made where it is missing."""
     upload_id = folder.start_upload("payload", tag="t", size_bytes=0)
-    view = memoryview(bytearray(b"part and what an earlier part left"))[:4]
-    part = folder.write_part("payload", upload_id, index=0, offset=0, data=view, sha256=None)
-    folder.complete_upload("payload", upload_id, {0: part})
-    assert cloud.get("transfers/1/payload") == b"part"
+    contents = [b"a longer part", b"part", b"the longest part of all"]
+    parts = {
+        index: folder.write_part(
+            "payload", upload_id, index=index, byte_range=ByteRange(0, len(data)), fill=fill_with(data)
+        )
+        for index, data in enumerate(contents)
+    }
+    assert [part.sha256 for part in parts.values()] == [hashlib.sha256(data).digest() for data in contents]
+    folder.complete_upload("payload", upload_id, parts)
+    assert cloud.get("transfers/1/payload") == b"".join(contents)
+
+
+@pytest.mark.parametrize("length", [6, 8])
+def test_a_part_of_another_length_is_not_sent(folder: S3Folder, length: int) -> None:
+    """What an earlier part left in the buffer never goes out."""
+    upload_id = folder.start_upload("payload", tag="t", size_bytes=0)
+    write_part(folder, upload_id, 0, b"earlier")
+    with pytest.raises(ValueError, match="a part of 7 bytes"):
+        folder.write_part("payload", upload_id, index=1, byte_range=ByteRange(7, 14), fill=fill_with(bytes(length)))
+    assert set(folder.list_parts("payload", upload_id) or ()) == {0}
+
+
+def test_a_part_that_fails_half_made_is_not_sent(folder: S3Folder) -> None:
+    """Nothing of it reaches the store, and the next attempt at it goes through."""
+
+    def fail(room: Room) -> bytes:
+        room(3)[:] = b"bad"
+        raise DamagedPartError(0)
+
+    upload_id = folder.start_upload("payload", tag="t", size_bytes=0)
+    with pytest.raises(DamagedPartError):
+        folder.write_part("payload", upload_id, index=0, byte_range=ByteRange(0, 7), fill=fail)
+    assert folder.list_parts("payload", upload_id) == {}
+    write_part(folder, upload_id, 0, b"content")
+    assert set(folder.list_parts("payload", upload_id) or ()) == {0}
 
 
 def test_completing_does_not_overwrite(cloud: Cloud, folder: S3Folder) -> None:
@@ -203,7 +237,7 @@ def test_ranges(cloud: Cloud, start: int, end: int) -> None:
     cloud.put("model", MODEL)
     folder, name = open_location(cloud.s3, S3Location.parse("s3://site/model"))
     source = folder.open(folder.find(name))
-    assert bytes(memoryview(source.read(ByteRange(start, end)))) == MODEL[start:end]
+    assert read_whole(source, ByteRange(start, end)) == MODEL[start:end]
 
 
 def test_an_object_that_was_overwritten_is_not_read(cloud: Cloud) -> None:
@@ -211,10 +245,10 @@ def test_an_object_that_was_overwritten_is_not_read(cloud: Cloud) -> None:
     cloud.put("model", MODEL)
     folder = cloud.folder(SITE_BUCKET)
     source = folder.open(folder.find("model"))
-    source.read(ByteRange(0, 10))
+    read_whole(source, ByteRange(0, 10))
     cloud.put("model", MODEL[::-1])
     with pytest.raises(SourceChangedError, match="s3://site/model"):
-        source.read(ByteRange(10, 20))
+        read_whole(source, ByteRange(10, 20))
 
 
 def test_a_version_that_was_superseded_is_read_on(cloud: Cloud) -> None:
@@ -224,7 +258,7 @@ def test_a_version_that_was_superseded_is_read_on(cloud: Cloud) -> None:
     source = folder.open(folder.find("model"))
     cloud.put("model", MODEL[::-1], bucket=DATA_BUCKET)
     for start in (0, 5_000):
-        assert bytes(memoryview(source.read(ByteRange(start, start + 10)))) == MODEL[start : start + 10]
+        assert read_whole(source, ByteRange(start, start + 10)) == MODEL[start : start + 10]
 
 
 def test_a_version_that_was_deleted_is_missing(cloud: Cloud) -> None:
@@ -236,7 +270,7 @@ def test_a_version_that_was_deleted_is_missing(cloud: Cloud) -> None:
     cloud.put("model", b"new", bucket=DATA_BUCKET)
     cloud.s3.client.delete_object(Bucket=DATA_BUCKET, Key="model", VersionId=stored.version_id)
     with pytest.raises(ObjectMissingError, match="s3://models/model"):
-        source.read(ByteRange(0, 10))
+        read_whole(source, ByteRange(0, 10))
 
 
 def test_an_object_that_was_deleted_is_missing(cloud: Cloud) -> None:
@@ -246,4 +280,4 @@ def test_an_object_that_was_deleted_is_missing(cloud: Cloud) -> None:
     source = folder.open(folder.find("model"))
     cloud.s3.client.delete_object(Bucket=SITE_BUCKET, Key="model")
     with pytest.raises(ObjectMissingError, match="s3://site/model"):
-        source.read(ByteRange(0, 10))
+        read_whole(source, ByteRange(0, 10))

@@ -16,6 +16,7 @@ from pqtransfer.transfers.ledger import Lease
 from pqtransfer.transfers.upload import complete_upload, make_tag
 from tests.fakes.clocks import BEGINNING
 from tests.fakes.cloud_server import Fault
+from tests.fakes.folders import fill_with, read_whole
 from tests.integration.transfers.conftest import SITE_BUCKET, Cloud
 from tests.integration.transfers.test_ledger import FAILURE, IDS, PROGRESS, RESULT, make_request
 
@@ -26,7 +27,8 @@ FAULTS = ["500 InternalError", "503 SlowDown", "503 ServiceUnavailable", "reset"
 
 def write_part(folder: Folder, upload_id: str) -> None:
     digest = hashlib.sha256(DATA).digest()
-    folder.write_part("payload", upload_id, index=0, offset=0, data=memoryview(bytearray(DATA)), sha256=digest)
+    place = ByteRange(0, len(DATA))
+    folder.write_part("payload", upload_id, index=0, byte_range=place, fill=fill_with(DATA, sha256=digest))
 
 
 @pytest.mark.parametrize("kind", FAULTS)
@@ -58,7 +60,7 @@ def test_a_range_gets_through(cloud: Cloud, quick_retries: int, kind: str) -> No
     folder = cloud.folder(SITE_BUCKET)
     source = folder.open(folder.find("model"))
     cloud.server.faults = [Fault(kind, "GET", "/model", times=quick_retries - 1)]
-    assert bytes(memoryview(source.read(ByteRange(1000, 250_000)))) == DATA[1000:250_000]
+    assert read_whole(source, ByteRange(1000, 250_000)) == DATA[1000:250_000]
 
 
 @pytest.mark.parametrize("kind", ["500 InternalError", "503 SlowDown", "reset", "truncate"])
@@ -69,7 +71,7 @@ def test_a_range_is_given_up(cloud: Cloud, kind: str) -> None:
     source = folder.open(folder.find("model"))
     cloud.server.faults = [Fault(kind, "GET", "/model", times=99)]
     with pytest.raises(CloudUnavailableError, match="s3://site/model"):
-        source.read(ByteRange(1000, 250_000))
+        read_whole(source, ByteRange(1000, 250_000))
     assert cloud.server.faults[0].times > 90
 
 
@@ -80,7 +82,7 @@ def test_access_denied_is_not_tried_again(cloud: Cloud) -> None:
     source = folder.open(folder.find("model"))
     cloud.server.faults = [Fault("403 AccessDenied", "GET", "/model", times=99)]
     with pytest.raises(CloudAccessDeniedError, match="s3://site/model"):
-        source.read(ByteRange(0, 10))
+        read_whole(source, ByteRange(0, 10))
     assert cloud.server.faults[0].times == 98
 
 

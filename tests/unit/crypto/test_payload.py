@@ -10,14 +10,15 @@ from hypothesis import strategies as st
 
 from pqtransfer.crypto import floe
 from pqtransfer.crypto.envelope import Envelope, open_envelope
-from pqtransfer.crypto.floe import DamagedSegmentError, WrongDataKeyError
+from pqtransfer.crypto.floe import DamagedSegmentError, FloeCipher, WrongDataKeyError
 from pqtransfer.crypto.geometry import plan_payload
-from pqtransfer.crypto.manifest import SignedManifest
+from pqtransfer.crypto.manifest import Manifest, SignedManifest
 from pqtransfer.crypto.payload import (
     DamagedPartError,
+    PartBuffer,
     create_payload_cipher,
-    decrypt_part_into,
-    encrypt_part_into,
+    decrypt_part,
+    encrypt_part,
     open_payload_cipher,
 )
 from pqtransfer.crypto.secret import SecretBytes
@@ -25,6 +26,7 @@ from tests.containers import (
     ONE_MEBIBYTE,
     OTHER_TRANSFER_ID,
     TRANSFER_ID,
+    cut_slices,
     make_bytes,
     make_container,
     make_identity,
@@ -38,6 +40,7 @@ NAMES = {"suite_id": "PQT-1", "transfer_id": TRANSFER_ID, "sender": "alice"}
 MODEL = make_bytes("model", 3 * CAPACITY + 5)  # four segments: three full ones and a short final one
 SHORT = make_container(b"a short model")
 LONG = make_container(MODEL)
+LONG_ONE_PART = make_container(MODEL, part_size_bytes=4 * ONE_MEBIBYTE)
 LONG_TWO_SEGMENT_PARTS = make_container(MODEL, part_size_bytes=2 * ONE_MEBIBYTE)
 
 
@@ -77,7 +80,7 @@ PAYLOAD_CHANGES = {
 @pytest.mark.parametrize("container", [LONG, LONG_TWO_SEGMENT_PARTS], ids=["part=1MiB", "part=2MiB"])
 @pytest.mark.parametrize("change", PAYLOAD_CHANGES)
 def test_a_changed_payload_is_refused(change: str, container: object) -> None:
-    """Tampered, truncated, extended, reordered: the digest of a part says so before anything is decrypted."""
+    """Tampered, truncated, extended, reordered: the digest of a part says so."""
     assert open_container(container, BOB) == MODEL
     with pytest.raises(DamagedPartError):
         open_container(container.with_payload(PAYLOAD_CHANGES[change]), BOB)
@@ -162,19 +165,85 @@ def test_the_header_belongs_to_suite_transfer_and_sender(change: dict[str, str])
 
 
 @pytest.mark.parametrize("length", [0, 9, 11])
-def test_a_source_of_another_length_than_planned_gives_no_payload(length: int) -> None:
+@pytest.mark.parametrize("planned", [0, 10])
+def test_a_source_of_another_length_than_planned_gives_no_payload(planned: int, length: int) -> None:
     """A source that ends early, or goes on, must not be cut or shortened in silence."""
-    cipher = create_payload_cipher(KEY, **NAMES)
-    with pytest.raises(ValueError, match="10 bytes of plaintext"):
-        encrypt_part_into(cipher, plan_payload(10), 0, bytes(length), memoryview(bytearray(100)))
+    if planned == length:
+        return
+    cipher, room = create_payload_cipher(KEY, **NAMES), PartBuffer(bytearray(planned + 32)).take
+    with pytest.raises(ValueError, match=r"bytes of plaintext|zip\(\) argument 2"):
+        encrypt_part(cipher, plan_payload(planned), 0, [bytes(length)] if length else [], room)
 
 
-def test_buffers_may_hold_numbers_and_be_larger_than_needed() -> None:
-    """A model read as an array of 4-byte numbers is as good as bytes; a reused buffer is longer than the last part."""
+def test_a_source_that_goes_on_after_the_last_segment_gives_no_payload() -> None:
+    """Neither does one that ends with a segment too few."""
+    cipher, geometry = create_payload_cipher(KEY, **NAMES), plan_payload(CAPACITY + 5)
+    for slices in ([bytes(CAPACITY)], [bytes(CAPACITY), bytes(5), bytes(5)]):
+        with pytest.raises(ValueError, match="argument 2 is"):
+            encrypt_part(cipher, geometry, 0, slices, PartBuffer(bytearray(2 * ONE_MEBIBYTE)).take)
+        room = PartBuffer(bytearray(2 * ONE_MEBIBYTE)).take
+        with pytest.raises(ValueError, match="argument 2 is"):
+            decrypt_part(cipher, geometry, 0, slices, room, expected_sha256=bytes(32))
+
+
+def test_slices_may_hold_numbers() -> None:
+    """A model read as an array of 4-byte numbers is as good as bytes."""
     cipher, geometry = create_payload_cipher(KEY, **NAMES), plan_payload(400)
     numbers = memoryview(bytes(range(200)) * 2).cast("I")
-    sealed, opened = bytearray(ONE_MEBIBYTE), bytearray(ONE_MEBIBYTE)
-    digest = encrypt_part_into(cipher, geometry, 0, numbers, memoryview(sealed))
-    assert digest == hashlib.sha256(sealed[:432]).digest()
-    length = decrypt_part_into(cipher, geometry, 0, sealed[:432], memoryview(opened), expected_sha256=digest)
-    assert bytes(opened[:length]) == bytes(numbers)
+    sealed, opened = bytearray(432), bytearray(400)
+    digest = encrypt_part(cipher, geometry, 0, [numbers], PartBuffer(sealed).take)
+    assert digest == hashlib.sha256(sealed).digest()
+    decrypt_part(cipher, geometry, 0, [sealed], PartBuffer(opened).take, expected_sha256=digest)
+    assert bytes(opened) == bytes(numbers)
+
+
+@pytest.mark.parametrize("segment", range(4))
+def test_a_part_whose_segment_was_never_authentic_is_named_by_it(segment: int) -> None:
+    """The manifest names these very bytes, and one segment of them is bad: the sender made it so."""
+    payload = bytearray(LONG_ONE_PART.payload)
+    payload[segment * ONE_MEBIBYTE + 20] ^= 1
+    opened = bytearray(len(MODEL))
+    with pytest.raises(DamagedSegmentError, match=f"segment {segment}"):
+        decrypt_long(payload, opened, digest=hashlib.sha256(payload).digest())
+    assert bytes(opened[segment * CAPACITY : (segment + 1) * CAPACITY]) == bytes(
+        min(CAPACITY, len(MODEL) - segment * CAPACITY)
+    )
+
+
+@pytest.mark.parametrize("segment", range(4))
+def test_a_part_is_refused_whichever_of_its_segments_is_another(segment: int) -> None:
+    """Also where each segment is authentic, as one that a recipient has made with the data key: the digest tells."""
+    payload = bytearray(LONG_ONE_PART.payload)
+    manifest, cipher = open_long()
+    where = manifest.geometry.segment_ciphertext(segment)
+    other = bytes(manifest.geometry.segment_plaintext(segment).length)
+    final = manifest.geometry.is_final(segment)
+    cipher.encrypt_segment_into(segment, other, memoryview(payload)[where.start : where.end], final=final)
+    with pytest.raises(DamagedPartError):
+        decrypt_long(payload, bytearray(len(MODEL)), digest=manifest.part_sha256[0])
+
+
+@pytest.mark.parametrize(("taken", "error"), [([3, 3], "no room for 6"), ([3], "ended after 3"), ([], "ended after 0")])
+def test_a_buffer_takes_exactly_a_part(taken: list[int], error: str) -> None:
+    """Nothing is written beside it, and nothing of an earlier part passes for this one."""
+    buffer = PartBuffer(bytearray(5))
+
+    def use() -> None:
+        for length in taken:
+            assert len(buffer.take(length)) == length
+        buffer.require_full()
+
+    with pytest.raises(ValueError, match=error):
+        use()
+
+
+def open_long() -> tuple[Manifest, FloeCipher]:
+    manifest = SignedManifest.from_json(LONG_ONE_PART.manifest_json).body
+    data_key = open_envelope(Envelope.from_json(LONG_ONE_PART.envelope_json), manifest, [BOB])
+    return manifest, open_payload_cipher(data_key, header=manifest.floe_header, **NAMES)
+
+
+def decrypt_long(payload: bytearray, out: bytearray, *, digest: bytes) -> None:
+    manifest, cipher = open_long()
+    slices = cut_slices(bytes(payload), manifest.geometry.part_ciphertext(0), ONE_MEBIBYTE)
+    decrypt_part(cipher, manifest.geometry, 0, slices, PartBuffer(out).take, expected_sha256=digest)

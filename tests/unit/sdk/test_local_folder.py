@@ -3,13 +3,16 @@
 import fcntl
 import os
 import resource
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pqtransfer.crypto.geometry import ByteRange
+from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES, ByteRange
 from pqtransfer.sdk.local_errors import (
     DirectoryMissingError,
     FileTooLargeError,
@@ -24,8 +27,10 @@ from pqtransfer.transfers.folder import (
     ObjectMissingError,
     PartsChangedError,
     SourceChangedError,
+    StoredPart,
 )
 from tests.containers import make_bytes
+from tests.fakes.folders import fill_with, read_whole
 
 MODEL = make_bytes("a model to receive", 3_000_000)
 
@@ -42,9 +47,19 @@ def names_in(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
 
+def write_part(folder: LocalFolder, name: str, upload_id: str, data: bytes) -> StoredPart:
+    return folder.write_part(
+        name,
+        upload_id,
+        index=0,
+        byte_range=ByteRange(0, len(data)),
+        fill=fill_with(data, piece_size_bytes=SEGMENT_SIZE_BYTES),
+    )
+
+
 def upload(folder: LocalFolder, name: str, data: bytes) -> None:
     upload_id = folder.start_upload(name, tag=TAG, size_bytes=len(data))
-    part = folder.write_part(name, upload_id, index=0, offset=0, data=memoryview(data), sha256=None)
+    part = write_part(folder, name, upload_id, data)
     folder.complete_upload(name, upload_id, {0: part})
 
 
@@ -53,11 +68,35 @@ def test_an_upload_appears_when_it_is_complete(tmp_path: Path, folder: LocalFold
     upload_id = folder.start_upload("model", tag=TAG, size_bytes=3_000_000)
     assert names_in(tmp_path) == [".model.pqtransfer-partial"]
     assert (tmp_path / ".model.pqtransfer-partial").stat().st_blocks * 512 >= 3_000_000
-    part = folder.write_part("model", upload_id, index=0, offset=0, data=memoryview(MODEL), sha256=None)
+    part = write_part(folder, "model", upload_id, MODEL)
     stored = folder.complete_upload("model", upload_id, {0: part})
     assert names_in(tmp_path) == ["model"]
     assert (tmp_path / "model").read_bytes() == MODEL
     assert (stored.size_bytes, stored.tag) == (3_000_000, TAG)
+
+
+@pytest.mark.parametrize("length", [2, 4])
+def test_a_part_of_another_length_is_refused(folder: LocalFolder, length: int) -> None:
+    """Nothing is written beside its place, and no part passes that is not whole."""
+    upload_id = folder.start_upload("model", tag=TAG, size_bytes=10)
+    with pytest.raises(ValueError, match="a part that ends at byte 5"):
+        folder.write_part("model", upload_id, index=0, byte_range=ByteRange(2, 5), fill=fill_with(bytes(length)))
+
+
+@given(st.binary(max_size=300), st.integers(1, 100), st.integers(1, 100), st.integers(1, 100))
+def test_any_slicing_gives_the_same_file(data: bytes, read_bytes: int, piece_bytes: int, part_bytes: int) -> None:
+    """However a file is read, and however its parts are filled."""
+    with tempfile.TemporaryDirectory() as name, LocalFolder(Path(name)) as folder:
+        upload_id = folder.start_upload("model", tag=TAG, size_bytes=len(data))
+        for index, start in enumerate(range(0, len(data), part_bytes)):
+            part = data[start : start + part_bytes]
+            place = ByteRange(start, start + len(part))
+            fill = fill_with(part, piece_size_bytes=piece_bytes)
+            folder.write_part("model", upload_id, index=index, byte_range=place, fill=fill)
+        stored = folder.complete_upload("model", upload_id, {})
+        slices = [bytes(s) for s in folder.open(stored).read(ByteRange(0, len(data)), slice_size_bytes=read_bytes)]
+        assert b"".join(slices) == data
+        assert {len(each) for each in slices[:-1]} <= {read_bytes}
 
 
 def test_a_name_that_is_taken_meanwhile_is_not_overwritten(tmp_path: Path, folder: LocalFolder) -> None:
@@ -100,7 +139,7 @@ def test_two_processes_do_not_write_one_file(tmp_path: Path, folder: LocalFolder
     ):
         with pytest.raises(UploadBusyError, match="another process"):
             attempt()
-    part = folder.write_part("model", upload_id, index=0, offset=0, data=memoryview(b"content"), sha256=None)
+    part = write_part(folder, "model", upload_id, b"content")
     folder.close()
     other.abort_stray_uploads("model")
     assert names_in(tmp_path) == []
@@ -202,10 +241,10 @@ def test_a_source_that_changes_is_noticed_at_the_next_read(
     path = tmp_path / "model"
     path.write_bytes(bytes(100))
     source = folder.open(folder.find("model"))
-    assert bytes(source.read(ByteRange(10, 20))) == bytes(10)
+    assert read_whole(source, ByteRange(10, 20)) == bytes(10)
     change(path)
     with pytest.raises(SourceChangedError, match="model"):
-        source.read(ByteRange(0, 50))
+        read_whole(source, ByteRange(0, 50))
 
 
 def test_a_source_that_was_replaced_is_not_opened(tmp_path: Path, folder: LocalFolder) -> None:

@@ -9,11 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from pqtransfer.crypto.geometry import SEGMENT_SIZE_BYTES
 from pqtransfer.crypto.identity import PrivateIdentity
+from pqtransfer.crypto.payload import DamagedPartError
 from pqtransfer.sdk import local_upload
 from pqtransfer.sdk.in_memory import MemorySealer
 from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.sdk.local_journal import LocalCheckpointStore, name_journal
+from pqtransfer.sdk.local_upload import PartialFile
 from pqtransfer.transfers.container import open_data_key, read_envelope, read_manifest
 from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.job import JobContext
@@ -31,10 +34,10 @@ def names_in(directory: Path) -> list[str]:
 class Receiver:
     """Decrypts one container to one file, one "process" at a time, as `receive` does."""
 
-    def __init__(self, directory: Path, bob: PrivateIdentity) -> None:
+    def __init__(self, directory: Path, bob: PrivateIdentity, *, part_size_bytes: int = SEGMENT_SIZE_BYTES) -> None:
         self.directory = directory
         self._bob = bob
-        make_container(MODEL, recipients=("bob",)).save(directory / "container")
+        make_container(MODEL, recipients=("bob",), part_size_bytes=part_size_bytes).save(directory / "container")
 
     def run(self, plan: FaultPlan | None = None) -> list[str]:
         """One process; returns the calls that it made on the destination."""
@@ -47,7 +50,6 @@ class Receiver:
             manifest=manifest,
             data_key=open_data_key(manifest, read_envelope(container).envelope, [self._bob.kem]),
             destination_name="out",
-            hash_parts=False,
         )
         with LocalFolder(self.directory, journal=journal) as destination:
             decrypt_model(
@@ -120,6 +122,51 @@ def test_a_partial_file_that_was_cut_is_not_used(receiver: Receiver) -> None:
         receiver.run(FaultPlan(at=CALLS_OF_A_RUN - 1))
     os.truncate(receiver.directory / ".out.pqtransfer-partial", 1000)
     assert receiver.run().count("write_part") == PART_COUNT
+    receiver.require_received()
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("crash_at", range(PART_COUNT))
+def test_receiving_may_die_between_any_two_slices(
+    tmp_path: Path, bob: PrivateIdentity, monkeypatch: pytest.MonkeyPatch, crash_at: int, after_effect: bool
+) -> None:
+    """Slices of a part that is not recorded count for nothing: the next run writes them all again."""
+    receiver = Receiver(tmp_path, bob, part_size_bytes=2 * SEGMENT_SIZE_BYTES)
+    plan = FaultPlan(at=crash_at, after_effect=after_effect)
+    write = PartialFile.write
+
+    def write_or_die(file: PartialFile, data: memoryview, *, offset: int) -> None:
+        plan.run("write", lambda: write(file, data, offset=offset))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartialFile, "write", write_or_die)
+        with pytest.raises(Crash):
+            receiver.run()
+    recorded = LocalCheckpointStore(name_journal(tmp_path / "out")).load_parts("job")
+    assert set(recorded) == ({0} if crash_at == 2 else set())
+    with (tmp_path / ".out.pqtransfer-partial").open("r+b") as partial:
+        kept_bytes = sum(part.size_bytes for part in recorded.values())
+        partial.seek(kept_bytes)
+        partial.write(bytes(len(MODEL) - kept_bytes))
+    assert receiver.run().count("write_part") == 2 - len(recorded)
+    receiver.require_received()
+
+
+def test_a_part_whose_last_slice_is_bad_counts_for_nothing(tmp_path: Path, bob: PrivateIdentity) -> None:
+    """Its first slices stand in the hidden file by then. Once it is mended, a run goes on with the parts before it."""
+    receiver = Receiver(tmp_path, bob, part_size_bytes=2 * SEGMENT_SIZE_BYTES)
+    payload = tmp_path / "container" / "payload"
+    whole, status = payload.read_bytes(), payload.stat()
+    for bad_part, at in enumerate((2 * SEGMENT_SIZE_BYTES - 1, len(whole) - 1)):
+        payload.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        os.utime(payload, ns=(status.st_atime_ns, status.st_mtime_ns))
+        with pytest.raises(DamagedPartError, match=f"part {bad_part}"):
+            receiver.run()
+        assert set(LocalCheckpointStore(name_journal(tmp_path / "out")).load_parts("job")) == set(range(bad_part))
+        assert names_in(tmp_path) == [".out.pqtransfer-journal", ".out.pqtransfer-partial", "container"]
+    payload.write_bytes(whole)
+    os.utime(payload, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert receiver.run().count("write_part") == 1
     receiver.require_received()
 
 

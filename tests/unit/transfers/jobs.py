@@ -73,7 +73,6 @@ class World:
             manifest=manifest,
             data_key=open_data_key(manifest, read_envelope(self.container).envelope, [BOB.kem]),
             destination_name="result",
-            hash_parts=True,
         )
         return decrypt_model(
             order,

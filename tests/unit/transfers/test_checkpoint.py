@@ -4,11 +4,12 @@ from dataclasses import replace
 
 import pytest
 
+from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.sdk.in_memory import MemoryCheckpointStore
 from pqtransfer.transfers.checkpoint import Checkpoint, reconcile_parts
 from pqtransfer.transfers.folder import ObjectExistsError, StoredPart
 from pqtransfer.transfers.upload import make_tag, resume_upload
-from tests.fakes.folders import InMemoryFolder
+from tests.fakes.folders import InMemoryFolder, fill_with
 
 PART = StoredPart(index=0, etag="one", size_bytes=10, sha256=bytes(32))
 CHECKPOINT = Checkpoint("transfer", "upload-1", "etag", None, 10, 1 << 20, b"header")
@@ -47,7 +48,7 @@ def test_a_completed_object_is_recognised_by_its_tag() -> None:
     """An attempt that died right after completion is not repeated."""
     folder = InMemoryFolder()
     upload_id = folder.start_upload("payload", tag=make_tag(b"header"), size_bytes=10)
-    part = folder.write_part("payload", upload_id, index=0, offset=0, data=memoryview(b"0123456789"), sha256=None)
+    part = folder.write_part("payload", upload_id, index=0, byte_range=ByteRange(0, 10), fill=fill_with(b"0123456789"))
     stored = folder.complete_upload("payload", upload_id, {0: part})
     resumed = resume_upload(folder, "payload", CHECKPOINT, checkpoints=make_store(part), part_count=1)
     assert resumed is not None

@@ -34,9 +34,8 @@ def test_every_part_runs_once_and_starts_in_order(parts_in_flight: int) -> None:
     started: list[int] = []
     run_parts(
         range(50),
-        lambda index, _buffer: started.append(index),
+        lambda index: started.append(index),
         parts_in_flight=parts_in_flight,
-        buffer_size_bytes=1,
         stop=StopSignal(),
     )
     assert sorted(started) == list(range(50))
@@ -45,58 +44,54 @@ def test_every_part_runs_once_and_starts_in_order(parts_in_flight: int) -> None:
 
 
 def test_no_more_than_the_allowed_parts_are_in_flight() -> None:
-    """Each thread owns one buffer and reuses it."""
-    running, most, buffers = set(), [0], set()
+    """That bounds the memory."""
+    running, most = set(), [0]
     lock = threading.Lock()
 
-    def process(index: int, buffer: bytearray) -> None:
+    def process(index: int) -> None:
         with lock:
             running.add(index)
-            buffers.add(id(buffer))
             most[0] = max(most[0], len(running))
         time.sleep(0.002)
         with lock:
             running.remove(index)
 
-    run_parts(range(20), process, parts_in_flight=3, buffer_size_bytes=7, stop=StopSignal())
+    run_parts(range(20), process, parts_in_flight=3, stop=StopSignal())
     assert most[0] <= 3
-    assert len(buffers) <= 3
 
 
 def test_a_failure_starts_no_further_part_and_is_raised() -> None:
     """Parts in flight are waited for."""
     started: list[int] = []
 
-    def process(index: int, _buffer: bytearray) -> None:
+    def process(index: int) -> None:
         started.append(index)
         if index == 3:
             raise ValueError("part 3")
 
     with pytest.raises(ValueError, match="part 3"):
-        run_parts(range(1000), process, parts_in_flight=2, buffer_size_bytes=0, stop=StopSignal())
+        run_parts(range(1000), process, parts_in_flight=2, stop=StopSignal())
     assert len(started) < 10
 
 
-def test_a_buffer_that_cannot_be_had_is_a_failure() -> None:
+def test_memory_that_cannot_be_had_is_a_failure() -> None:
     """A run that did nothing is never taken for a success."""
     with pytest.raises(MemoryError):
-        run_parts(
-            range(3), lambda _index, _buffer: None, parts_in_flight=2, buffer_size_bytes=1 << 62, stop=StopSignal()
-        )
+        run_parts(range(3), lambda _index: bytearray(1 << 62), parts_in_flight=2, stop=StopSignal())
 
 
 def test_a_stop_raises_its_reason_after_the_parts_in_flight() -> None:
     """The first reason counts."""
     stop, done = StopSignal(), []
 
-    def process(index: int, _buffer: bytearray) -> None:
+    def process(index: int) -> None:
         if index == 2:
             stop.stop(StoppedError("first"))
             stop.stop(StoppedError("second"))
         done.append(index)
 
     with pytest.raises(StoppedError, match="first"):
-        run_parts(range(100), process, parts_in_flight=1, buffer_size_bytes=0, stop=stop)
+        run_parts(range(100), process, parts_in_flight=1, stop=stop)
     assert done == [0, 1, 2]
     assert stop.is_set
 
@@ -107,13 +102,12 @@ def test_parts_are_hashed_in_order(threads: int) -> None:
     ordered = OrderedHash()
     run_parts(
         range(40),
-        lambda index, _buffer: ordered.add(index, b"%d," % index),
+        lambda index: ordered.add(index, [b"%d" % index, b","]),
         parts_in_flight=threads,
-        buffer_size_bytes=0,
         stop=StopSignal(),
     )
     whole = OrderedHash()
-    whole.add(0, b"".join(b"%d," % index for index in range(40)))
+    whole.add(0, [b"".join(b"%d," % index for index in range(40))])
     assert ordered.digest() == whole.digest()
 
 
@@ -122,18 +116,17 @@ def test_a_failure_lets_waiting_threads_go_and_is_the_one_that_is_raised() -> No
     for _ in range(50):
         ordered = OrderedHash()
 
-        def process(index: int, _buffer: bytearray, ordered: OrderedHash = ordered) -> None:
+        def process(index: int, ordered: OrderedHash = ordered) -> None:
             if index == 0:
                 time.sleep(0.001)
                 raise ValueError("the reason")
-            ordered.add(index, b"")
+            ordered.add(index, [b""])
 
         with pytest.raises(ValueError, match="the reason"):
             run_parts(
                 range(8),
                 process,
                 parts_in_flight=4,
-                buffer_size_bytes=0,
                 stop=StopSignal(),
                 on_failure=ordered.abandon,
             )
@@ -148,11 +141,11 @@ def test_an_interrupt_of_the_caller_starts_no_further_part(monkeypatch: pytest.M
             time.sleep(0.001)
         raise KeyboardInterrupt
 
-    def process(index: int, _buffer: bytearray) -> None:
+    def process(index: int) -> None:
         started.append(index)
         time.sleep(0.005)
 
     monkeypatch.setattr("pqtransfer.transfers.parts.wait", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_parts(range(1000), process, parts_in_flight=2, buffer_size_bytes=0, stop=StopSignal())
+        run_parts(range(1000), process, parts_in_flight=2, stop=StopSignal())
     assert len(started) < 20
