@@ -1,4 +1,4 @@
-"""The whole application: six stacks of one environment, checked by cdk-nag."""
+"""The whole application: seven stacks of one environment, checked by cdk-nag."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,7 @@ from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.network import NetworkStack
+from infra.stacks.protection import ProtectionStack
 from infra.stacks.storage import StorageStack
 from infra.validation import add_checks
 
@@ -58,6 +59,13 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         audit=audit,
         control=control,
         **place("the audit log's functions"),
+    )
+    ProtectionStack(
+        app,
+        names.stack("Protection"),
+        storage=storage,
+        control=control,
+        **place("what keeps containers under keys that count"),
     )
     FleetStack(
         app,

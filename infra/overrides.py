@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
@@ -85,6 +86,7 @@ PROGRAM_SETTINGS = (
     RegisterParticipantSettings,
     PublishTransferEventsSettings,
     SequenceAuditLogSettings,
+    IndexEnvelopesSettings,
 )
 PROGRAM_VARIABLES = frozenset(
     {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}

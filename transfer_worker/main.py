@@ -23,6 +23,7 @@ from pqtransfer.aws.clients import (
     make_session,
     prompt_client_config,
 )
+from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -32,6 +33,7 @@ from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.registry import find_signing_key
+from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request
 from transfer_worker.health import Health, HealthServer
@@ -86,6 +88,11 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         key_reader=RoleKeyReader(session.client("sts", config=config)),
         minimum_suite_id=settings.minimum_suite,
         worker_name=name,
+        reservations=KeyReservations(
+            registry=registry,
+            index=DynamoDependencyIndex.open(session, settings.envelopes_table),
+            minimum_suite_id=settings.minimum_suite,
+        ),
         now=read_clock,
     )
 

@@ -17,6 +17,7 @@ from pqtransfer.keys.custody import PrivateKeyReader
 from pqtransfer.keys.holder import KeyHolder, ManagedKeyHolder
 from pqtransfer.keys.participant import Participant, ParticipantKind
 from pqtransfer.keys.registry import KeyRegistry, find_signing_key, resolve_recipients
+from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.transfers.container import (
     describe_container,
     open_data_key,
@@ -103,6 +104,7 @@ class TransferPipeline:
     key_reader: PrivateKeyReader
     minimum_suite_id: str
     worker_name: str
+    reservations: KeyReservations
     now: Callable[[], datetime]
 
     def run(self, request: TransferRequest, context: JobContext) -> TransferResult:
@@ -154,6 +156,11 @@ class TransferPipeline:
                 expected_size_bytes=request.expected_size_bytes,
                 expected_sha256=request.expected_sha256,
                 hash_plaintext=request.hash_plaintext,
+                reserve_recipients=self.reservations.for_first_envelope(
+                    request.recipients,
+                    transfer_id=request.transfer_id,
+                    signing_key_id=signing_key.public_key.key_id,
+                ),
             ),
             source_folder=source_folder,
             source=source_folder.find(location.key, version_id=location.version_id),
@@ -187,11 +194,18 @@ class TransferPipeline:
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
+        signing_key = holder.signing_key()
         order = RewrapOrder(
             find_opening_keys=holder.opening_keys,
             recipients=tuple(recipients),
             signer=request.sender,
-            signing_key=holder.signing_key(),
+            signing_key=signing_key,
+            reserve_recipients=self.reservations.for_next_envelope(
+                request.recipients,
+                transfer_id=manifest.body.transfer_id,
+                signing_key_id=signing_key.public_key.key_id,
+                manifest_key_id=manifest.signing_key.key_id,
+            ),
         )
         envelope = rewrap_envelope(
             order,

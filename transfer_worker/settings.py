@@ -22,6 +22,9 @@ class WorkerSettings(EnvironmentSettings):
     transfers_table: str = Field(description="the DynamoDB table of transfers", examples=["transfers"])
     checkpoints_table: str = Field(description="the DynamoDB table of checkpoints", examples=["checkpoints"])
     participants_table: str = Field(description="the DynamoDB table of the key registry", examples=["participants"])
+    envelopes_table: str = Field(
+        description="the DynamoDB table that says which containers need which keys", examples=["envelopes"]
+    )
     data_bucket: str = Field(description="the S3 bucket that holds encrypted models", examples=["models"])
     checkpoint_key_arn: str = Field(
         description="the KMS key that seals data keys in checkpoints", examples=["arn:aws:kms:..."]

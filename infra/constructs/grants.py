@@ -16,6 +16,7 @@ from aws_cdk import aws_kms as kms
 from infra.names import Names
 
 TRANSFERS_PREFIX = "transfers/"
+ENVELOPES_OF_TRANSFER = "transfer-index"
 PURPOSE_KEY = "pqtransfer:purpose"
 TRANSFER_KEY = "pqtransfer:transfer_id"
 
@@ -35,6 +36,8 @@ class DataStores:
     transfers: dynamodb.ITable
     checkpoints: dynamodb.ITable
     participants: dynamodb.ITable
+    envelopes: dynamodb.ITable
+    incidents: dynamodb.ITable
     data_key: kms.IKey
     checkpoint_key: kms.IKey
     secrets_key: kms.IKey
@@ -141,6 +144,19 @@ def query_indexes(sid: str, table: dynamodb.ITable, indexes: Sequence[str]) -> i
         actions=["dynamodb:Query"],
         resources=[f"{table.table_arn}/index/{index}" for index in indexes],
     )
+
+
+def note_envelopes(stores: DataStores) -> iam.PolicyStatement:
+    """Note which keys an envelope needs, before it is written. Forgetting is for whoever reads the containers."""
+    return use_table("NoteEnvelopes", stores.envelopes, "BatchWriteItem", "PutItem")
+
+
+def keep_envelopes(stores: DataStores) -> list[iam.PolicyStatement]:
+    """Keep the index of which containers need which keys: note, find and forget."""
+    return [
+        use_table("KeepEnvelopes", stores.envelopes, "GetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"),
+        query_indexes("FindEnvelopes", stores.envelopes, [ENVELOPES_OF_TRANSFER]),
+    ]
 
 
 def use_data_key(stores: DataStores, stack: Stack, *services: str) -> iam.PolicyStatement:

@@ -46,6 +46,7 @@ class SiteRoles(Construct):
         submits = [
             *reads,
             *grants.write_models(stores),
+            grants.note_envelopes(stores),
             grants.use_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem"),
             iam.PolicyStatement(sid="Submit", actions=["sqs:SendMessage"], resources=[queue.requests.queue_arn]),
         ]

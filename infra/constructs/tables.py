@@ -1,10 +1,13 @@
-"""The three tables: transfers and their states, checkpoints of unfinished transfers, the registry of participants."""
+"""The tables: transfers and their states, checkpoints of unfinished transfers, the registry of participants, which
+containers need which keys, and what is done about compromised keys.
+"""
 
 from aws_cdk import RemovalPolicy
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.constructs.grants import ENVELOPES_OF_TRANSFER
 from infra.environments import EnvironmentConfig
 
 SENDER_INDEX = "sender-index"
@@ -28,6 +31,11 @@ class Tables(Construct):
             )
         self.checkpoints = self._make_table("Checkpoints", "transfer_id", sort_key="item", expires=True)
         self.participants = self._make_table("Participants", "participant", sort_key="item")
+        self.envelopes = self._make_table("Envelopes", "key_id", sort_key="item")
+        self.envelopes.add_global_secondary_index(
+            index_name=ENVELOPES_OF_TRANSFER, partition_key=_text("transfer_id"), sort_key=_text("key_id")
+        )
+        self.incidents = self._make_table("Incidents", "incident_id", sort_key="item")
 
     def _make_table(
         self,

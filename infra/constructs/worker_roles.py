@@ -68,6 +68,7 @@ class WorkerPermissions(Construct):
                 "UseCheckpoints", stores.checkpoints, "GetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"
             ),
             grants.use_table("ReadRegistry", stores.participants, "Query"),
+            grants.note_envelopes(stores),
             *_drain(queue),
             *audit_grants.write_audit(audit, stack),
             grants.seal_checkpoints(stores),

@@ -42,7 +42,7 @@ class ControlStack(Stack):
         self.queue = TransferQueue(self, "Queue", environment=environment, key=stores.data_key)
         self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key)
         boundary = ParticipantBoundary(self, "ParticipantBoundary", names=names, stores=stores)
-        layer = lambda_.LayerVersion(
+        self.layer = layer = lambda_.LayerVersion(
             self,
             "Dependencies",
             code=layer_code(local=environment.is_local),
@@ -78,7 +78,7 @@ class ControlStack(Stack):
             layer=layer,
             log_key=stores.data_key,
         )
-        failures = StreamFailures(self, "StreamFailures", environment=environment, key=stores.data_key)
+        self.failures = failures = StreamFailures(self, "StreamFailures", environment=environment, key=stores.data_key)
         publish = PythonFunction(
             self,
             "PublishTransferEvents",
@@ -97,7 +97,7 @@ class ControlStack(Stack):
             log_key=stores.data_key,
         )
         StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish, failures=failures)
-        SiteRoles(
+        self.roles = SiteRoles(
             self,
             "Roles",
             names=names,

@@ -114,6 +114,7 @@ class FleetStack(Stack):
                 "transfers_table": stores.transfers.table_name,
                 "checkpoints_table": stores.checkpoints.table_name,
                 "participants_table": stores.participants.table_name,
+                "envelopes_table": stores.envelopes.table_name,
                 "data_bucket": stores.bucket_name,
                 "audit_queue_url": audit.store.queue.queue_url,
                 "checkpoint_key_arn": stores.checkpoint_key.key_arn,

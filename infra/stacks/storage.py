@@ -31,6 +31,8 @@ class StorageStack(Stack):
             transfers=self.tables.transfers,
             checkpoints=self.tables.checkpoints,
             participants=self.tables.participants,
+            envelopes=self.tables.envelopes,
+            incidents=self.tables.incidents,
             data_key=self.keys.data,
             checkpoint_key=self.keys.checkpoints,
             secrets_key=self.keys.secrets,
@@ -42,6 +44,8 @@ class StorageStack(Stack):
             TransfersTable=self.tables.transfers.table_name,
             CheckpointsTable=self.tables.checkpoints.table_name,
             ParticipantsTable=self.tables.participants.table_name,
+            EnvelopesTable=self.tables.envelopes.table_name,
+            IncidentsTable=self.tables.incidents.table_name,
             CheckpointKeyArn=self.keys.checkpoints.key_arn,
             TaskRoleArn=self.worker.role.role_arn,
         )

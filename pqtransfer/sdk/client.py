@@ -26,6 +26,7 @@ from pqtransfer.crypto.suites import require_minimum_suite
 from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder, LocalKeyHolder, ManagedKeyHolder
 from pqtransfer.keys.registry import find_signing_key, resolve_recipients
+from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.sdk.connections import Connections
 from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.sdk.in_memory import MemorySealer
@@ -299,6 +300,9 @@ class Client(Connections):
                 source=stored,
                 container=self.container(request.transfer_id),
                 journal=journal,
+                reservations=KeyReservations(
+                    self.registry, self.dependencies, minimum_suite_id=self.deployment.minimum_suite
+                ),
             )
             prompt_ledger = self.prompt_ledger(within_seconds=LEASE_SECONDS * 2 / 3)
             return run_upload(upload, ledger=self.ledger, prompt_ledger=prompt_ledger, watch=watch)

@@ -5,6 +5,7 @@ from functools import cached_property
 from typing import Any
 
 from pqtransfer.aws.clients import Session, client_config, make_role_session
+from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -33,6 +34,13 @@ class Connections:
     def registry(self) -> DynamoKeyRegistry:
         """The key registry."""
         return DynamoKeyRegistry(self._client("dynamodb"), table_name=self.deployment.participants_table)
+
+    @cached_property
+    def dependencies(self) -> DynamoDependencyIndex:
+        """The index of which containers need which keys."""
+        return DynamoDependencyIndex.open(
+            self.session, self.deployment.envelopes_table, endpoint_url=self.deployment.endpoint_url
+        )
 
     @cached_property
     def queue(self) -> TransferQueue:

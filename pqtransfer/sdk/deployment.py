@@ -55,6 +55,8 @@ class Deployment(BaseModel):
     transfers_table: str
     checkpoints_table: str
     participants_table: str
+    envelopes_table: str
+    incidents_table: str
     event_bus: str
     checkpoint_key_arn: str
     audit_queue_url: str

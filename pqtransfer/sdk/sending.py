@@ -19,6 +19,7 @@ from pqtransfer.crypto.sealing import seal_to_key, unseal_with_keys
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder
+from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.sdk.local_journal import LocalCheckpointStore
 from pqtransfer.transfers.container import describe_container
 from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, encrypt_model
@@ -63,7 +64,7 @@ class HolderDataKeySealer:
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload from this machine: the request, the source, and where it goes."""
+    """One upload from this machine: the request, the recipients' keys at its beginning, the source, where it goes."""
 
     request: TransferRequest
     holder: KeyHolder
@@ -72,6 +73,7 @@ class Upload:
     source: StoredObject
     container: Folder
     journal: LocalCheckpointStore
+    reservations: KeyReservations
 
 
 def name_upload_journal(
@@ -151,18 +153,24 @@ def run_upload(
     )
     try:
         with heartbeat:
+            signing_key = upload.holder.signing_key()
             made = encrypt_model(
                 EncryptionOrder(
                     transfer_id=request.transfer_id,
                     suite_id=request.suite,
                     sender=request.sender,
-                    signing_key=upload.holder.signing_key(),
+                    signing_key=signing_key,
                     recipients=upload.recipients,
                     created_at=_now().strftime("%Y-%m-%dT%H:%M:%SZ"),
                     metadata=request.metadata,
                     expected_size_bytes=request.expected_size_bytes,
                     expected_sha256=request.expected_sha256,
                     hash_plaintext=request.hash_plaintext,
+                    reserve_recipients=upload.reservations.for_first_envelope(
+                        request.recipients,
+                        transfer_id=request.transfer_id,
+                        signing_key_id=signing_key.public_key.key_id,
+                    ),
                 ),
                 source_folder=upload.source_folder,
                 source=upload.source,

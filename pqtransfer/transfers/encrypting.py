@@ -5,7 +5,7 @@ repeated after a crash at any point: parts that are there are not sent again, do
 """
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.utils import Buffer
@@ -62,6 +62,8 @@ class EncryptionOrder:
     """What to encrypt for whom. `created_at` is RFC 3339 in UTC with seconds; it stands in the manifest.
 
     `part_size_bytes`, whole MiB, is for stores that want other parts than the format's own formula gives.
+    `reserve_recipients` gives the recipients' keys as they are when the data key is wrapped, hours after the beginning:
+    one may have been replaced or revoked meanwhile. Left out, `recipients` are wrapped to.
     """
 
     transfer_id: str
@@ -75,6 +77,7 @@ class EncryptionOrder:
     expected_sha256: bytes | None = None
     hash_plaintext: bool = False
     part_size_bytes: int | None = None
+    reserve_recipients: Callable[[], tuple[PublicKey, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -331,7 +334,7 @@ def _settle_envelope(order: EncryptionOrder, upload: _PayloadUpload, manifest: S
         suite_id=order.suite_id,
         transfer_id=order.transfer_id,
         floe_header=manifest.body.floe_header,
-        recipients=order.recipients,
+        recipients=order.recipients if order.reserve_recipients is None else order.reserve_recipients(),
         signer=order.sender,
         signing_key=order.signing_key,
     )

@@ -19,12 +19,17 @@ MAXIMUM_ROUNDS = 3
 
 @dataclass(frozen=True)
 class RewrapOrder:
-    """Who opens (`find_opening_keys` by key id), who reads from now on (`recipients`), and who signs."""
+    """Who opens (`find_opening_keys` by key id), who reads from now on (`recipients`), and who signs.
+
+    `reserve_recipients` takes the recipients' keys into use for the envelope of the epoch that it is given, and returns
+    them as they are then. Left out, `recipients` are wrapped to.
+    """
 
     find_opening_keys: Callable[[Iterable[str]], Sequence[PrivateKey]]
     recipients: tuple[PublicKey, ...]
     signer: str
     signing_key: PrivateKey
+    reserve_recipients: Callable[[int], tuple[PublicKey, ...]] | None = None
 
 
 def rewrap_envelope(
@@ -68,15 +73,17 @@ def _rewrap_once(
     if set(current.recipient_key_ids) == wanted and current.signing_key == order.signing_key.public_key:
         return current
     data_key = open_data_key(manifest, current, order.find_opening_keys(current.recipient_key_ids))
+    epoch = current.body.epoch + 1
+    recipients = order.recipients if order.reserve_recipients is None else order.reserve_recipients(epoch)
     envelope = seal_envelope(
         data_key,
         suite_id=manifest.suite,
         transfer_id=manifest.transfer_id,
         floe_header=manifest.floe_header,
-        recipients=order.recipients,
+        recipients=recipients,
         signer=order.signer,
         signing_key=order.signing_key,
-        epoch=current.body.epoch + 1,
+        epoch=epoch,
     )
     container.replace_document(ENVELOPE_NAME, envelope.to_json(), etag=stored.etag)
     return envelope

@@ -17,6 +17,8 @@ OUTPUTS = {
         "TransfersTable": "transfers",
         "CheckpointsTable": "checkpoints",
         "ParticipantsTable": "participants",
+        "EnvelopesTable": "envelopes",
+        "IncidentsTable": "incidents",
         "CheckpointKeyArn": "arn:key",
         "TaskRoleArn": "arn:worker",
         "ExportsOutputRefSomething": "for other stacks",

@@ -148,6 +148,7 @@ SETTINGS: dict[str, Any] = {
     "transfers_table": "transfers",
     "checkpoints_table": "checkpoints",
     "participants_table": "participants",
+    "envelopes_table": "envelopes",
     "data_bucket": "models",
     "checkpoint_key_arn": "key",
     "participant_role_prefix": "arn:aws:iam::123456789012:role/p-",

@@ -14,12 +14,14 @@ from pqtransfer.keys.custody import KeyNotStoredError
 from pqtransfer.keys.in_memory import InMemoryKeyRegistry, InMemoryVault
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import Participant, ParticipantKind, RegisteredParticipant, make_key_versions
+from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.sdk.in_memory import MemoryCheckpointStore, MemorySealer
 from pqtransfer.transfers.container import read_envelope, read_manifest
 from pqtransfer.transfers.folder import ENVELOPE_NAME, MANIFEST_NAME, PAYLOAD_NAME, Folder
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import TransferRecord, TransferResult, TransferState
 from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID, Container, make_bytes, make_container, make_identity
+from tests.fakes.dependencies import InMemoryDependencyIndex
 from tests.fakes.folders import InMemoryFolder
 from tests.fakes.ledgers import InMemoryLedger
 from tests.unit.transfer_worker.conftest import make_request
@@ -78,6 +80,7 @@ class Office:
         self.registry = InMemoryKeyRegistry()
         self.ledger = InMemoryLedger()
         self.vault = InMemoryVault()
+        self.dependencies = InMemoryDependencyIndex()
         self.storage = MemoryStorage()
         self.checkpoints = MemoryCheckpointStore()
         self.minimum_suite_id = "PQT-1"
@@ -137,6 +140,7 @@ class Office:
             key_reader=self.vault,
             minimum_suite_id=self.minimum_suite_id,
             worker_name="worker-1",
+            reservations=KeyReservations(self.registry, self.dependencies, minimum_suite_id=self.minimum_suite_id),
             now=lambda: NOW,
         )
 

@@ -1,0 +1,1 @@
+"""Keeps the index of which containers need which keys."""

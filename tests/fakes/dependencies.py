@@ -1,0 +1,54 @@
+"""The index of which containers need which keys, in memory. An integration test holds it and the real one together."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pqtransfer.keys.dependents import DependentsUnknownError
+from pqtransfer.transfers.dependencies import Dependency, DependencyPage, KeyRole
+
+
+class InMemoryDependencyIndex:
+    """`DependencyIndex` and `KeyDependents` in a set. `find_of` can lag: it does not see the rows in `unseen`."""
+
+    def __init__(self, *, complete: bool = True) -> None:
+        self.rows: set[Dependency] = set()
+        self.unseen: set[Dependency] = set()
+        self.complete = complete
+        self.position: str | None = None
+
+    def note(self, dependencies: Iterable[Dependency]) -> None:
+        self.rows.update(dependencies)
+
+    def has_any(self, key_id: str, role: KeyRole) -> bool:
+        return any((row.key_id, row.role) == (key_id, role) for row in self.rows)
+
+    def has_dependents(self, key_id: str) -> bool:
+        if self.has_any(key_id, KeyRole.RECIPIENT):
+            return True
+        if not self.complete:
+            raise DependentsUnknownError(key_id, "older containers have not all been read yet")
+        return False
+
+    def list_page(self, key_id: str, role: KeyRole, *, cursor: str | None, limit: int) -> DependencyPage:
+        found = sorted({row.transfer_id for row in self.rows if (row.key_id, row.role) == (key_id, role)})
+        rest = [each for each in found if cursor is None or each > cursor]
+        page = tuple(rest[:limit])
+        return DependencyPage(transfer_ids=page, cursor=page[-1] if len(rest) > limit else None)
+
+    def find_of(self, transfer_id: str) -> list[Dependency]:
+        return [row for row in self.rows - self.unseen if row.transfer_id == transfer_id]
+
+    def forget(self, dependencies: Iterable[Dependency]) -> None:
+        self.rows.difference_update(dependencies)
+
+    def is_complete(self) -> bool:
+        return self.complete
+
+    def read_backfill(self) -> str | None:
+        return self.position
+
+    def advance_backfill(self, transfer_id: str) -> None:
+        self.position = transfer_id
+
+    def mark_complete(self, *, at: datetime) -> None:  # noqa: ARG002 - the port's
+        self.complete = True

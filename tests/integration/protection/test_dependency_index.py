@@ -1,0 +1,95 @@
+"""The index in DynamoDB and the one in memory keep the same promises."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pqtransfer.aws.dependency_index import TRANSFER_INDEX, DynamoDependencyIndex
+from pqtransfer.keys.dependents import DependentsUnknownError
+from pqtransfer.transfers.dependencies import Dependency, KeyRole, iterate_all
+from tests.fakes.dependencies import InMemoryDependencyIndex
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+KEY, OTHER = "aa" * 32, "bb" * 32
+
+
+def transfer(number: int) -> str:
+    return f"0198c0de-0000-7000-8000-{number:012}"
+
+
+def row(number: int, *, key_id: str = KEY, role: KeyRole = KeyRole.RECIPIENT, epoch: int = 1) -> Dependency:
+    return Dependency(key_id=key_id, role=role, transfer_id=transfer(number), epoch=epoch)
+
+
+@pytest.fixture(params=["dynamodb", "memory"])
+def index(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DynamoDependencyIndex | InMemoryDependencyIndex]:
+    if request.param == "memory":
+        yield InMemoryDependencyIndex(complete=False)
+        return
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        session = boto3.Session(
+            aws_access_key_id="testing", aws_secret_access_key="testing", region_name="eu-central-1"
+        )
+        table = session.resource("dynamodb").create_table(
+            TableName="envelopes",
+            BillingMode="PAY_PER_REQUEST",
+            KeySchema=[{"AttributeName": "key_id", "KeyType": "HASH"}, {"AttributeName": "item", "KeyType": "RANGE"}],
+            AttributeDefinitions=[
+                {"AttributeName": name, "AttributeType": "S"} for name in ("key_id", "item", "transfer_id")
+            ],
+            GlobalSecondaryIndexes=[
+                {
+                    "IndexName": TRANSFER_INDEX,
+                    "KeySchema": [
+                        {"AttributeName": "transfer_id", "KeyType": "HASH"},
+                        {"AttributeName": "key_id", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        )
+        yield DynamoDependencyIndex(table)
+
+
+def test_rows_are_found_by_key_and_by_container(index: DynamoDependencyIndex) -> None:
+    """Roles and epochs apart; writing a row again changes nothing, deleting one that is gone neither."""
+    rows = [row(1), row(1, epoch=2), row(2), row(1, role=KeyRole.MANIFEST_SIGNER), row(1, key_id=OTHER)]
+    index.note([*rows, *rows])
+    index.note(rows)
+    assert sorted(index.find_of(transfer(1)), key=str) == sorted(
+        (each for each in rows if each.transfer_id == transfer(1)), key=str
+    )
+    assert list(dict.fromkeys(iterate_all(index, KEY, KeyRole.RECIPIENT, page_size=1))) == [transfer(1), transfer(2)]
+    assert list(iterate_all(index, KEY, KeyRole.MANIFEST_SIGNER)) == [transfer(1)]
+    index.forget([row(1), row(1)])
+    index.forget([row(1)])
+    assert index.has_any(KEY, KeyRole.RECIPIENT)
+    index.forget([row(1, epoch=2), row(2)])
+    assert not index.has_any(KEY, KeyRole.RECIPIENT)
+
+
+def test_many_rows_fit(index: DynamoDependencyIndex) -> None:
+    """A thousand recipients, and pages over a thousand containers of one key."""
+    index.note(row(number) for number in range(1000))
+    assert len(set(iterate_all(index, KEY, KeyRole.RECIPIENT, page_size=300))) == 1000
+
+
+def test_dependents_are_never_denied_out_of_ignorance(index: DynamoDependencyIndex) -> None:
+    """Until older containers were read, `no` cannot be said; `yes` can. Signatures do not need the private half."""
+    index.note([row(1), row(1, key_id=OTHER, role=KeyRole.MANIFEST_SIGNER)])
+    assert index.has_dependents(KEY)
+    with pytest.raises(DependentsUnknownError):
+        index.has_dependents(OTHER)
+    assert index.read_backfill() is None
+    index.advance_backfill(transfer(7))
+    assert index.read_backfill() == transfer(7)
+    index.mark_complete(at=NOW)
+    assert index.is_complete()
+    assert not index.has_dependents(OTHER)
