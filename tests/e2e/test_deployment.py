@@ -23,7 +23,7 @@ from scripts.embedded_cloud.sessions import CloudSession
 pytestmark = pytest.mark.e2e
 
 ActAs = Callable[[str | None], CloudSession]
-STACKS = ("Network", "Storage", "Control", "Fleet")
+STACKS = ("Network", "Storage", "Control", "Protection", "Fleet")
 EVENT_PATIENCE_SECONDS = 20
 CONTEXT = {"pqtransfer:transfer_id": "0190-test", "pqtransfer:purpose": "checkpoint"}
 

@@ -35,7 +35,7 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "max_receives": "50",
     },
 }
-STACKS = ("Network", "Storage", "AuditLog", "Control", "AuditFunctions", "Fleet")
+STACKS = ("Network", "Storage", "AuditLog", "Control", "AuditFunctions", "Protection", "Fleet")
 
 Resource = dict[str, Any]
 

@@ -68,6 +68,7 @@ def test_stacks_depend_on_each_other_in_one_direction(synthesized: Synthesized) 
     assert needs("Storage") == needs("Network") == needs("AuditLog") == set()
     assert needs("Control") == {"Storage", "AuditLog"}
     assert needs("AuditFunctions") == {"Storage", "AuditLog", "Control"}
+    assert needs("Protection") == {"Storage", "AuditLog", "Control"}
     assert needs("Fleet") == {"Storage", "AuditLog", "Control", "Network"}
 
 
@@ -82,6 +83,7 @@ def test_a_worker_uses_tables_as_its_adapters_do(synthesized: Synthesized) -> No
         "UseTransfers": {"GetItem", "PutItem", "UpdateItem"},
         "UseCheckpoints": {"GetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"},
         "ReadRegistry": {"Query"},
+        "NoteEnvelopes": {"PutItem", "BatchWriteItem"},
     }
     assert "/index/" not in str(list(worker_statements(synthesized)))
 
