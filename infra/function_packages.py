@@ -28,6 +28,7 @@ RUNTIME_PLATFORM = "x86_64-manylinux_2_34"
 ARCHITECTURE = lambda_.Architecture.X86_64
 
 # What every function gets of the package, and what it gets when it asks for the domains too.
+KINDS = ("*.py", "*.j2")
 PACKAGE_CORE = ("__init__.py", "errors.py", "environment.py")
 
 
@@ -53,13 +54,13 @@ class FunctionPackage:
         return f"functions.{self.name}.handler.handler"
 
     def files(self) -> list[Path]:
-        """Every Python file of the package, relative to the project, in a stable order."""
+        """Every Python file and template of the package, relative to the project, in a stable order."""
         folders = [ROOT / "functions" / self.name, *(ROOT / "pqtransfer" / part for part in self.parts)]
         missing = [folder for folder in folders if not folder.is_dir()]
         if missing:
             raise FileNotFoundError(f"{missing[0]} is part of the function {self.name} and is not there")
         single = [ROOT / "functions" / "__init__.py", *(ROOT / "pqtransfer" / name for name in PACKAGE_CORE)]
-        found = [*single, *(path for folder in folders for path in folder.rglob("*.py"))]
+        found = [*single, *(path for folder in folders for kind in KINDS for path in folder.rglob(kind))]
         return sorted(path.relative_to(ROOT) for path in found)
 
     def code(self) -> lambda_.Code:

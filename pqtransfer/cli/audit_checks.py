@@ -37,6 +37,16 @@ class LogNotIntactError(IntegrityError):
         )
 
 
+class LogReportedDamagedError(IntegrityError):
+    """A report was made of a log that is not intact."""
+
+    def __init__(self, report: Path) -> None:
+        super().__init__(
+            f"the audit log is not intact, as the first page of {report} says; do not rely on its figures: "
+            "see `pqtransfer audit verify`, and keep the log as evidence"
+        )
+
+
 class LogIncompleteError(PqtransferError):
     """Every entry is true, but events are missing."""
 
@@ -80,7 +90,7 @@ def verify(
             metavar="FILE", help="Where to save, if the log is intact, what --since takes.", show_default=False
         ),
     ] = None,
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
@@ -115,7 +125,7 @@ def prove(
         Path | None, typer.Option(metavar="FILE", help="Where to; left out, to stdout.", show_default=False)
     ] = None,
     log: LogOption = None,
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
@@ -142,13 +152,13 @@ def prove(
 )
 def check_proof(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="The proof.")],
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check a proof offline: is this entry in the log that these keys sign?"""
     from pqtransfer.sdk import audit_log
 
-    proven = audit_log.check_proof(audit_log.load_proof(file), audit_log.load_audit_keys(keys))
+    proven = audit_log.check_proof(audit_log.load_proof(file), audit_log.load_audit_keys(keys or DEFAULT_KEYS))
     checkpoint = proven.signed.checkpoint
     print_fields(
         {
@@ -163,11 +173,32 @@ def check_proof(
     )
 
 
+@app.command(name="keys", epilog=show_examples("pqtransfer audit keys --out audit-keys.json"))
+def show_keys(
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to; left out, to stdout.", show_default=False)
+    ] = None,
+    deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
+    as_json: JsonOption = False,
+) -> None:
+    """Show the keys that a deployment has published for its log, for checks offline. Keep them apart from the log."""
+    from pqtransfer.sdk.audit_connection import read_published_keys
+    from pqtransfer.sdk.deployment import load_deployment
+    from pqtransfer.sdk.small_files import replace_file
+
+    published = read_published_keys(load_deployment(deployment))
+    if out is None:
+        print_json(published)
+        return
+    replace_file(out, published.to_json())
+    print_fields({"log": published.origin, "keys": len(published.log_keys), "out": str(out)}, as_json=as_json)
+
+
 @app.command(epilog=show_examples("pqtransfer audit fetch log"))
 def fetch(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Where to; a copy that is there is continued.")],
     log: LogOption = None,
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:

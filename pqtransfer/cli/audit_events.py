@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from pqtransfer.cli.audit_checks import describe_event
 from pqtransfer.cli.audit_options import (
-    DEFAULT_KEYS,
     KeysOption,
     LogOption,
     SinceTimeOption,
@@ -44,7 +43,7 @@ def tail(
         bool, typer.Option("--follow", "-f", help="Go on with each new event until interrupted.")
     ] = False,
     log: LogOption = None,
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
@@ -88,7 +87,7 @@ def search(
     limit: Annotated[int, typer.Option(min=1, max=100_000, help="How many at most.")] = 100,
     newest: Annotated[bool, typer.Option("--newest", help="From the end of the log backwards.")] = False,
     log: LogOption = None,
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
@@ -118,7 +117,7 @@ def export(
     region: Annotated[str, typer.Option(metavar="REGION", help="parquet: the partition's region.")] = "",
     account: Annotated[str, typer.Option(metavar="ID", help="parquet: the partition's account.")] = "",
     log: LogOption = None,
-    keys: KeysOption = DEFAULT_KEYS,
+    keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:

@@ -27,12 +27,14 @@ LogOption = Annotated[
     ),
 ]
 KeysOption = Annotated[
-    Path,
+    Path | None,
     typer.Option(
         "--keys",
         metavar="FILE",
         envvar="PQTRANSFER_AUDIT_KEYS",
-        help="The published keys of the log and its witnesses: whom to believe.",
+        help="The published keys of the log and its witness: whom to believe. Left out: audit-keys.json for a copy, "
+        "otherwise what the deployment has published.",
+        show_default=False,
     ),
 ]
 SinceTimeOption = Annotated[
@@ -45,17 +47,18 @@ UntilTimeOption = Annotated[
 ]
 
 
-def open_log(directory: Path | None, keys: Path, deployment: Path) -> "AuditLog":
+def open_log(directory: Path | None, keys: Path | None, deployment: Path) -> "AuditLog":
     """The log in a directory, or the one of a deployment."""
     from pqtransfer.sdk.audit_directory import DirectoryLog
     from pqtransfer.sdk.audit_log import AuditLog, load_audit_keys
 
     if directory is not None:
-        return AuditLog(DirectoryLog.open(directory), load_audit_keys(keys))
+        return AuditLog(DirectoryLog.open(directory), load_audit_keys(keys or DEFAULT_KEYS))
     from pqtransfer.sdk.audit_connection import connect_audit_log
     from pqtransfer.sdk.deployment import load_deployment
 
-    return connect_audit_log(load_deployment(deployment), load_audit_keys(keys))
+    policy = None if keys is None else load_audit_keys(keys)
+    return connect_audit_log(load_deployment(deployment), policy=policy)
 
 
 def read_time(text: str, *, option: str, is_end: bool = False) -> datetime:

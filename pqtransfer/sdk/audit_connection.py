@@ -1,32 +1,45 @@
-"""The audit log of a deployment."""
+"""The audit log of a deployment, and the keys that it has published."""
+
+from typing import TYPE_CHECKING
 
 from pqtransfer.audit.checkpoints import TrustPolicy
+from pqtransfer.audit.published_keys import PublishedKeys
 from pqtransfer.aws.audit_files import S3LogFiles
+from pqtransfer.aws.audit_trust import S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_session
-from pqtransfer.errors import InputError
 from pqtransfer.sdk.audit_log import AuditLog
 from pqtransfer.sdk.deployment import Deployment
 
-
-class AuditLogUnknownError(InputError):
-    """The deployment file does not say where the audit log is."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "this deployment has no audit log, or its file was written by an older release; "
-            "write it anew with scripts/deploy --env ENV, or name a copy of the log with --log DIR"
-        )
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
 
 
-def connect_audit_log(deployment: Deployment, policy: TrustPolicy) -> AuditLog:
+def connect_audit_log(deployment: Deployment, *, policy: TrustPolicy | None = None) -> AuditLog:
     """The log of `deployment`, read with the AWS credentials of this process (see `AWS_PROFILE`).
 
+    Args:
+        policy: whose signatures to believe; left out, the keys that the deployment has published. Whoever can write to
+            its trust bucket decides then: for a check that does not rely on the deployment, bring keys that were kept.
+
     Raises:
-        AuditLogUnknownError: the deployment has none.
+        KeysNotPublishedError: the deployment has published none yet.
+        CloudError: they cannot be read.
     """
-    bucket = getattr(deployment, "audit_bucket", None)
-    if not bucket:
-        raise AuditLogUnknownError
+    if policy is None:
+        policy = read_published_keys(deployment).to_policy()
+    return AuditLog(S3LogFiles(_connect(deployment), bucket=deployment.audit_bucket), policy)
+
+
+def read_published_keys(deployment: Deployment) -> PublishedKeys:
+    """The keys that the deployment has published.
+
+    Raises:
+        KeysNotPublishedError, CloudError: there are none yet, or they cannot be read.
+    """
+    trust = S3TrustBucket(_connect(deployment), bucket=deployment.audit_trust_bucket)
+    return trust.load_keys(deployment.audit_origin)
+
+
+def _connect(deployment: Deployment) -> "S3Client":
     session = make_session(region=deployment.region)
-    client = session.client("s3", endpoint_url=deployment.endpoint_url, config=client_config())
-    return AuditLog(S3LogFiles(client, bucket=bucket), policy)
+    return session.client("s3", endpoint_url=deployment.endpoint_url, config=client_config())

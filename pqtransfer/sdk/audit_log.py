@@ -14,6 +14,7 @@ Nothing that is read is believed before it leads to a checkpoint that the log's 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from pqtransfer.audit.checking import CheckedLog, check_log, read_purged
@@ -24,6 +25,8 @@ from pqtransfer.audit.histories import compare_histories
 from pqtransfer.audit.log_files import LogFiles, find_entry, read_event, read_log, read_log_backwards
 from pqtransfer.audit.proofs import PROOF_LIMIT_BYTES, EntryProof, prove_entry
 from pqtransfer.audit.published_keys import KEYS_FILE_LIMIT_BYTES, PublishedKeys
+from pqtransfer.audit.report_model import ComplianceReport, Framework
+from pqtransfer.audit.reporting import make_report
 from pqtransfer.audit.selection import EventFilter
 from pqtransfer.audit.tiled_tree import TiledTree
 from pqtransfer.audit.tiles import BUNDLES, TILE_WIDTH, list_tiles
@@ -152,6 +155,20 @@ class AuditLog:
             if findings:
                 raise LogNotContinuedError([str(finding) for finding in findings])
             shown = tree.checkpoint
+
+    def report(
+        self,
+        *,
+        framework: Framework,
+        since: datetime,
+        until: datetime,
+        now: datetime,
+        watch: Callable[[int], None] | None = None,
+    ) -> ComplianceReport:
+        """Verify the log, and report the events from `since` to before `until`. See `make_report`."""
+        return make_report(
+            self._files, self._policy, framework=framework, since=since, until=until, now=now, watch=watch
+        )
 
     def fetch(self, directory: Path, *, watch: Callable[[int], None] | None = None) -> "FetchedLog":
         """Copy the log's files into a directory; a copy that is there is brought up to date.
