@@ -46,6 +46,11 @@ class Names:
         return f"{self.prefix}.{self.account}.{self.region}/audit"
 
     @property
+    def audit_witness(self) -> str:
+        """The name under which the audit log's witness signs."""
+        return f"{self.prefix}.{self.account}.{self.region}/witness"
+
+    @property
     def audit_log_secret(self) -> str:
         """The secret that the audit log's keys are derived from."""
         return f"pqtransfer/{self.environment}/audit/log-keys"

@@ -9,10 +9,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
+from functions.witness_checkpoint.settings import WitnessCheckpointSettings
 from infra.environments import EMBEDDED_ACCOUNT, EMBEDDED_REGION, EnvironmentConfig
 from pqtransfer.environment import ENVIRONMENT_VARIABLE_PREFIX, name_variable
 from pqtransfer.errors import InputError
@@ -87,6 +89,8 @@ PROGRAM_SETTINGS = (
     PublishTransferEventsSettings,
     SequenceAuditLogSettings,
     IndexEnvelopesSettings,
+    WitnessCheckpointSettings,
+    CheckAuditIntegritySettings,
 )
 PROGRAM_VARIABLES = frozenset(
     {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}

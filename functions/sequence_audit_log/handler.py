@@ -4,6 +4,7 @@ A message is deleted when each of its events is in the log, or is kept under `re
 cannot be appended to, messages stay in the queue and come again; if somebody has changed the log, an alert says so.
 """
 
+import json
 import time
 from datetime import UTC, datetime
 from functools import cache
@@ -24,9 +25,11 @@ from pqtransfer.aws.audit_state import DynamoStateStore
 from pqtransfer.aws.audit_trust import LOG_KEYS_PATH, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.aws.failures import CloudError
 from pqtransfer.environment import load_settings
 
 SOURCE = "pqtransfer"
+SIGNED_DETAIL_TYPE = "AuditCheckpointSigned"
 
 logger = Logger(service="sequence_audit_log")
 
@@ -36,7 +39,10 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
     """Append the delivery; name the messages that have to come again."""
     started = time.monotonic()
     messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
-    delivered = connect_delivery(load_settings(SequenceAuditLogSettings)).take(messages)
+    settings = load_settings(SequenceAuditLogSettings)
+    delivered = connect_delivery(settings).take(messages)
+    if delivered.appended:
+        _tell_witness(settings, delivered.size)
     if delivered.failure is not None:
         logger.error("audit events wait", error_code=delivered.failure.code, reason=str(delivered.failure))
     logger.info(
@@ -57,7 +63,6 @@ def connect_delivery(settings: SequenceAuditLogSettings) -> Delivery:
     """A delivery of this environment, on AWS."""
     session, config = make_session(), client_config()
     store = S3LogStore(make_object_client(session), bucket=settings.audit_bucket)
-    bus = EventBridgeBus(session.client("events", config=config), bus=settings.event_bus, source=SOURCE)
     return Delivery(
         sequencer=Sequencer(
             settings.origin,
@@ -66,7 +71,7 @@ def connect_delivery(settings: SequenceAuditLogSettings) -> Delivery:
             signers=load_signers(settings),
         ),
         store=store,
-        alerts=EventBridgeAlerts(bus),
+        alerts=EventBridgeAlerts(_connect_bus(settings)),
         now=datetime.now(UTC),
     )
 
@@ -80,3 +85,17 @@ def load_signers(settings: SequenceAuditLogSettings) -> tuple[NoteSigner, ...]:
     trust = S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket)
     trust.publish_keys(LOG_KEYS_PATH, [signer.key for signer in signers])
     return tuple(signers)
+
+
+def _tell_witness(settings: SequenceAuditLogSettings, size: int | None) -> None:
+    """So that the checkpoint is witnessed at once. If nobody hears it, the witness looks by itself within a minute."""
+    detail = json.dumps({"origin": settings.origin, "size": size})
+    try:
+        _connect_bus(settings).put(SIGNED_DETAIL_TYPE, detail, at=datetime.now(UTC))
+    except CloudError as error:
+        logger.warning("the witness was not told", error_code=error.code, reason=str(error))
+
+
+def _connect_bus(settings: SequenceAuditLogSettings) -> EventBridgeBus:
+    client = make_session().client("events", config=client_config())
+    return EventBridgeBus(client, bus=settings.event_bus, source=SOURCE)

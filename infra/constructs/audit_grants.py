@@ -83,6 +83,49 @@ def sequence_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement
     ]
 
 
+def witness_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Be the witness: read the log, sign with the witness's keys, remember, and show the cosigned checkpoint."""
+    return [
+        *read_audit(audit, stack),
+        iam.PolicyStatement(
+            sid="ShowWitnessed",
+            actions=["s3:PutObject"],
+            resources=[
+                f"arn:aws:s3:::{audit.bucket_name}/checkpoint",
+                f"arn:aws:s3:::{audit.trust_bucket_name}/keys/witness",
+            ],
+        ),
+        _remember(audit, "witness/last"),
+        _read_signing_secret(stack, audit.witness_secret_name),
+        _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3", "secretsmanager"),
+    ]
+
+
+def check_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Check the log: read it and its state, remember what was verified, preserve evidence. Nothing of it changes."""
+    return [
+        *read_audit(audit, stack),
+        use_table("ReadAuditState", audit.state, "GetItem", "BatchGetItem"),
+        _remember(audit, "checker/trusted"),
+        iam.PolicyStatement(
+            sid="PreserveEvidence",
+            actions=["s3:PutObject", "s3:PutObjectLegalHold"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}/evidence/*"],
+        ),
+        *write_audit(audit, stack),
+        _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3", "dynamodb"),
+    ]
+
+
+def _remember(audit: AuditStores, path: str) -> iam.PolicyStatement:
+    """A document of one's own in the trust bucket."""
+    return iam.PolicyStatement(
+        sid="Remember",
+        actions=["s3:GetObject", "s3:PutObject"],
+        resources=[f"arn:aws:s3:::{audit.trust_bucket_name}/{path}"],
+    )
+
+
 def _read_signing_secret(stack: Stack, name: str) -> iam.PolicyStatement:
     """Secrets Manager puts a hyphen and six signs behind the name."""
     return iam.PolicyStatement(

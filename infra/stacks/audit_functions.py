@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from aws_cdk import Stack
+from aws_cdk import Duration, Stack
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
+from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
+from functions.witness_checkpoint.settings import WitnessCheckpointSettings
 from infra.constructs import audit_grants, grants
+from infra.constructs.administrators import Administrators
+from infra.constructs.function_triggers import BusTrigger, ClockTrigger
 from infra.constructs.python_function import PythonFunction
 from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
@@ -19,11 +23,17 @@ from infra.stacks.storage import StorageStack
 
 BATCH_SIZE = 10
 """The most that Lambda takes from a FIFO queue at once."""
+PARTS = ("crypto", "audit", "operations", "aws")
 SEQUENCER_MEMORY_MIB = 1024
+WITNESS_MEMORY_MIB = 512
+CHECK_MEMORY_MIB = 1769
+"""One whole CPU."""
+CHECK_TIMEOUT_SECONDS = 900
+SIGNED_DETAIL_TYPE = "AuditCheckpointSigned"
 
 
 class AuditFunctionsStack(Stack):
-    """The sequencer, the witness and the check, each with a role of its own."""
+    """The sequencer, the witness and the check, each with a role of its own; and who is told of alerts."""
 
     def __init__(
         self,
@@ -38,8 +48,9 @@ class AuditFunctionsStack(Stack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
-        stores = audit.stores
-        layer = lambda_.LayerVersion(
+        self._environment, self._names, self._storage, self._audit = environment, names, storage, audit
+        self._control = control
+        self._layer = lambda_.LayerVersion(
             self,
             "Dependencies",
             code=layer_code(local=environment.is_local),
@@ -47,36 +58,104 @@ class AuditFunctionsStack(Stack):
             compatible_architectures=[ARCHITECTURE],
             description="What the functions of the audit log need beside the Lambda runtime",
         )
-        sequence = PythonFunction(
+        sequence = self._make_sequencer()
+        witness = self._make_witness()
+        check = self._make_check()
+        administrators = Administrators(
+            self,
+            "Administrators",
+            environment=environment,
+            bus_name=names.event_bus,
+            key=audit.stores.key,
+        )
+        add_outputs(
+            self,
+            SequenceAuditLogFunction=sequence.function.function_name,
+            WitnessCheckpointFunction=witness.function.function_name,
+            CheckAuditIntegrityFunction=check.function.function_name,
+            AlertsTopicArn=administrators.topic.topic_arn,
+        )
+
+    def _make_sequencer(self) -> PythonFunction:
+        stores = self._audit.stores
+        function = PythonFunction(
             self,
             "SequenceAuditLog",
-            environment=environment,
-            names=names,
-            package=FunctionPackage("sequence_audit_log", parts=("crypto", "audit", "operations", "aws")),
+            environment=self._environment,
+            names=self._names,
+            package=FunctionPackage("sequence_audit_log", parts=PARTS),
             settings=SequenceAuditLogSettings,
-            values={
-                "origin": names.audit_origin,
-                "audit_bucket": stores.bucket_name,
-                "audit_trust_bucket": stores.trust_bucket_name,
-                "audit_state_table": stores.state.table_name,
-                "log_keys_id": stores.log_secret_name,
-                "event_bus": names.event_bus,
-            },
-            statements=[
-                *audit_grants.sequence_audit(stores, self),
-                control.bus.put_events(),
-                grants.use_data_key(storage.stores, self, "events"),
-            ],
-            layer=layer,
-            log_key=storage.stores.data_key,
+            values={**self._values, "log_keys_id": stores.log_secret_name},
+            statements=[*audit_grants.sequence_audit(stores, self), *self._tell()],
+            layer=self._layer,
+            log_key=self._storage.stores.data_key,
             memory_mib=SEQUENCER_MEMORY_MIB,
         )
         lambda_.EventSourceMapping(
             self,
             "Events",
-            target=sequence.function,
+            target=function.function,
             event_source_arn=stores.queue.queue_arn,
             batch_size=BATCH_SIZE,
             report_batch_item_failures=True,
         )
-        add_outputs(self, SequenceAuditLogFunction=sequence.function.function_name)
+        return function
+
+    def _make_witness(self) -> PythonFunction:
+        stores = self._audit.stores
+        function = PythonFunction(
+            self,
+            "WitnessCheckpoint",
+            environment=self._environment,
+            names=self._names,
+            package=FunctionPackage("witness_checkpoint", parts=PARTS),
+            settings=WitnessCheckpointSettings,
+            values={
+                **self._values,
+                "witness_name": self._names.audit_witness,
+                "witness_keys_id": stores.witness_secret_name,
+            },
+            statements=[*audit_grants.witness_audit(stores, self), *self._tell()],
+            layer=self._layer,
+            log_key=self._storage.stores.data_key,
+            memory_mib=WITNESS_MEMORY_MIB,
+        )
+        bus_name = self._names.event_bus
+        BusTrigger(self, "Signed", function=function, bus_name=bus_name, detail_type=SIGNED_DETAIL_TYPE)
+        ClockTrigger(self, "EveryMinute", function=function, every=Duration.minutes(1), payload={})
+        return function
+
+    def _make_check(self) -> PythonFunction:
+        function = PythonFunction(
+            self,
+            "CheckAuditIntegrity",
+            environment=self._environment,
+            names=self._names,
+            package=FunctionPackage("check_audit_integrity", parts=PARTS),
+            settings=CheckAuditIntegritySettings,
+            values=self._values,
+            statements=[*audit_grants.check_audit(self._audit.stores, self), *self._tell()],
+            layer=self._layer,
+            log_key=self._storage.stores.data_key,
+            memory_mib=CHECK_MEMORY_MIB,
+            timeout_seconds=CHECK_TIMEOUT_SECONDS,
+        )
+        every = Duration.minutes(self._environment.audit_check_minutes)
+        ClockTrigger(self, "CheckNew", function=function, every=every, payload={"full": False})
+        ClockTrigger(self, "CheckAll", function=function, every=Duration.days(1), payload={"full": True})
+        return function
+
+    @property
+    def _values(self) -> dict[str, str]:
+        stores = self._audit.stores
+        return {
+            "origin": self._names.audit_origin,
+            "audit_bucket": stores.bucket_name,
+            "audit_trust_bucket": stores.trust_bucket_name,
+            "audit_state_table": stores.state.table_name,
+            "audit_queue_url": stores.queue.queue_url,
+            "event_bus": self._names.event_bus,
+        }
+
+    def _tell(self) -> list[Any]:
+        return [self._control.bus.put_events(), grants.use_data_key(self._storage.stores, self, "events")]

@@ -69,13 +69,14 @@ class TrustPolicy:
     """Which signatures a checkpoint must carry before it is believed.
 
     Every key of `log_keys` must have signed. A witness is a name; it counts when every key of that name has signed, and
-    `witnesses_required` of them must count.
+    `witnesses_required` of them must count. What only `revoked_keys` have signed counts for nothing, and is told apart.
     """
 
     origin: str
     log_keys: tuple[NoteKey, ...]
     witness_keys: tuple[NoteKey, ...] = ()
     witnesses_required: int = 0
+    revoked_keys: tuple[NoteKey, ...] = ()
 
     def __post_init__(self) -> None:
         require_distinct((*self.log_keys, *self.witness_keys))
@@ -87,6 +88,13 @@ class TrustPolicy:
             raise InvalidNoteKeyError("a witness must not share a key with the log")
         if not 0 <= self.witnesses_required <= len({key.name for key in self.witness_keys}):
             raise InvalidNoteKeyError("more witnesses are required than there are")
+        if {key.public_key for key in self.revoked_keys} & {key.public_key for key in self.known_keys}:
+            raise InvalidNoteKeyError("a key that was revoked is among those that are believed")
+
+    @property
+    def known_keys(self) -> tuple[NoteKey, ...]:
+        """The keys that are believed: the log's, then the witnesses'."""
+        return (*self.log_keys, *self.witness_keys)
 
 
 @dataclass(frozen=True)
@@ -140,6 +148,21 @@ def open_checkpoint(data: bytes, policy: TrustPolicy) -> SignedCheckpoint:
     return SignedCheckpoint(checkpoint, note, witness_times)
 
 
+def find_revoked_signer(data: bytes, policy: TrustPolicy) -> NoteKey | None:
+    """The revoked key that has truly signed this checkpoint, if one has: somebody has it, and uses it.
+
+    Raises:
+        MalformedNoteError, MalformedCheckpointError: not a checkpoint.
+    """
+    note = Note.from_bytes(data)
+    checkpoint = Checkpoint.from_text(note.text)
+    for key in policy.revoked_keys:
+        for signature in note.signatures:
+            if signature.is_of(key) and _holds(checkpoint, key, signature):
+                return key
+    return None
+
+
 def make_signed_message(checkpoint: Checkpoint, key: NoteKey, *, time_seconds: int) -> bytes:
     """What a key of this kind signs for a checkpoint."""
     if key.kind is SignatureKind.ED25519:
@@ -170,6 +193,14 @@ def _verify(checkpoint: Checkpoint, key: NoteKey, signature: NoteSignature) -> i
     if not is_in_range or len(bare) != SIGNATURE_LENGTH_BYTES[key.kind] or not key.verifies(bare, message):
         raise UntrustedCheckpointError(checkpoint.origin, f"the signature of {_name(key)} does not hold")
     return time_seconds
+
+
+def _holds(checkpoint: Checkpoint, key: NoteKey, signature: NoteSignature) -> bool:
+    try:
+        _verify(checkpoint, key, signature)
+    except UntrustedCheckpointError:
+        return False
+    return True
 
 
 def _count_witnesses(policy: TrustPolicy, times: Mapping[NoteKey, int]) -> dict[str, int]:

@@ -15,6 +15,7 @@ class FindingKind(StrEnum):
 
     CHECKPOINT_MISSING = "checkpoint-missing"
     CHECKPOINT_UNTRUSTED = "checkpoint-untrusted"
+    KEY_REVOKED = "key-revoked"
     LOG_ROLLED_BACK = "log-rolled-back"
     SPLIT_VIEW = "split-view"
     TREE_REPLACED = "tree-replaced"
@@ -28,6 +29,8 @@ class FindingKind(StrEnum):
     ENTRIES_REORDERED = "entries-reordered"
     BUNDLE_DAMAGED = "bundle-damaged"
     NOT_AN_EVENT = "not-an-event"
+    STATE_CHANGED = "state-changed"
+    CHECKPOINT_STALE = "checkpoint-stale"
     SEQUENCE_GAP = "sequence-gap"
     SEQUENCE_REPEATED = "sequence-repeated"
     EVENTS_WITHHELD = "events-withheld"
@@ -35,7 +38,7 @@ class FindingKind(StrEnum):
     @property
     def is_about_completeness(self) -> bool:
         """Something that should be there is not; the other kinds say that what is there is not true."""
-        return self in {FindingKind.SEQUENCE_GAP, FindingKind.EVENTS_WITHHELD}
+        return self in {FindingKind.SEQUENCE_GAP, FindingKind.EVENTS_WITHHELD, FindingKind.CHECKPOINT_STALE}
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ class PublishedKeys(BaseModel):
     log_keys: KeyTexts
     witness_keys: KeyTexts = ()
     witnesses_required: int = Field(default=0, ge=0, le=KEYS_AT_MOST)
+    revoked_keys: KeyTexts = ()
 
     @classmethod
     def from_policy(cls, policy: TrustPolicy) -> Self:
@@ -46,6 +47,7 @@ class PublishedKeys(BaseModel):
             log_keys=tuple(map(str, policy.log_keys)),
             witness_keys=tuple(map(str, policy.witness_keys)),
             witnesses_required=policy.witnesses_required,
+            revoked_keys=tuple(map(str, policy.revoked_keys)),
         )
 
     def to_policy(self) -> TrustPolicy:
@@ -59,6 +61,7 @@ class PublishedKeys(BaseModel):
             log_keys=tuple(map(NoteKey.from_text, self.log_keys)),
             witness_keys=tuple(map(NoteKey.from_text, self.witness_keys)),
             witnesses_required=self.witnesses_required,
+            revoked_keys=tuple(map(NoteKey.from_text, self.revoked_keys)),
         )
 
     def to_json(self) -> bytes:

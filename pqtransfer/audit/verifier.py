@@ -8,10 +8,11 @@ memory <= 2 * 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + th
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from typing import Protocol
 
-from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy, open_checkpoint
+from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy, find_revoked_signer, open_checkpoint
 from pqtransfer.audit.errors import DamagedTileError, MalformedEventError, TileMissingError
 from pqtransfer.audit.events import read_event_header
 from pqtransfer.audit.findings import Finding, FindingKind, Report
@@ -66,7 +67,7 @@ def verify_log(
     try:
         signed = open_checkpoint(checkpoint_note, policy)
     except IntegrityError as error:
-        report.add(Finding(FindingKind.CHECKPOINT_UNTRUSTED, "checkpoint", explanation=str(error)))
+        report.add(name_distrust(checkpoint_note, policy, error))
         return report
     report.checkpoint, report.witness_times = signed.checkpoint, dict(signed.witness_times)
     if trusted is not None:
@@ -77,6 +78,16 @@ def verify_log(
         _verify_entries(tree, read_tile, report, visit)
     _verify_numbers(report, expected_numbers or {})
     return report
+
+
+def name_distrust(note: bytes, policy: TrustPolicy, error: IntegrityError, *, place: str = "checkpoint") -> Finding:
+    """Why a checkpoint is not believed: a key that was revoked has signed it, or else what `error` says."""
+    with suppress(IntegrityError):
+        key = find_revoked_signer(note, policy)
+        if key is not None:
+            explanation = f"it is signed by {key.name}+{key.key_id.hex()}, which was revoked: somebody holds that key"
+            return Finding(FindingKind.KEY_REVOKED, place, explanation=explanation)
+    return Finding(FindingKind.CHECKPOINT_UNTRUSTED, place, explanation=str(error))
 
 
 def _open_tree(checkpoint: Checkpoint, read_tile: ReadTile, report: Report) -> TiledTree | None:

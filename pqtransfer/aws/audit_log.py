@@ -7,8 +7,10 @@ staged/SIZE-ROOT   the files of a batch, before its state is committed
 refused/SHA-256    what came, and is not in the log, with the reason
 """
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pqtransfer.audit.checkpoints import CHECKPOINT_PATH
 from pqtransfer.audit.errors import LogMovedError, TileMissingError
 from pqtransfer.audit.notes import NOTE_LIMIT_BYTES
 from pqtransfer.audit.sequencer import PublishedCheckpoint
@@ -54,9 +56,24 @@ class S3LogStore(S3LogFiles):
     def publish_checkpoint(self, data: bytes, *, etag: str | None) -> None:
         self.publish(UNWITNESSED_PATH, data, etag=etag)
 
+    def find_witnessed(self) -> PublishedCheckpoint | None:
+        """What the witness has cosigned last: what readers see."""
+        return super().find_checkpoint()
+
+    def publish_witnessed(self, data: bytes, *, etag: str | None) -> None:
+        self.publish(CHECKPOINT_PATH, data, etag=etag)
+
     def keep_refused(self, name: str, data: bytes) -> None:
         """Keep what is not in the log under `refused/`. The same again is no error."""
         self._write_once(f"{REFUSED_PREFIX}{name}", data)
+
+    def find_age(self, path: str) -> datetime | None:
+        """When the file was written last; None when there is none."""
+        try:
+            with translated(action=f"look at s3://{self._bucket}/{path}"):
+                return self._client.head_object(Bucket=self._bucket, Key=path)["LastModified"]
+        except CloudNotFoundError:
+            return None
 
     def publish(self, path: str, data: bytes, *, etag: str | None) -> None:
         """Replace the checkpoint that has this tag; None: there is none.

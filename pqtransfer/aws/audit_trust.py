@@ -2,6 +2,7 @@
 
 keys/log       the log's public keys, which the sequencer publishes at its first run; NAME+ID+KEY, one a line
 keys/witness   those of the witness, which it publishes at its first run
+keys/revoked   keys of either that are believed no more; written by whoever revokes one
 witness/last   the checkpoint that the witness has cosigned last: its memory
 checker/...    what the check of the log has verified last: its memory
 """
@@ -9,6 +10,7 @@ checker/...    what the check of the log has verified last: its memory
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from pqtransfer.audit.checkpoints import TrustPolicy
 from pqtransfer.audit.errors import LogMovedError
 from pqtransfer.audit.note_keys import NoteKey
 from pqtransfer.audit.published_keys import KEYS_FILE_LIMIT_BYTES, PublishedKeys
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 LOG_KEYS_PATH = "keys/log"
 WITNESS_KEYS_PATH = "keys/witness"
+REVOKED_KEYS_PATH = "keys/revoked"
 
 
 class KeysNotPublishedError(UnavailableError):
@@ -101,10 +104,23 @@ class S3TrustBucket:
             log_keys=self._read_keys(LOG_KEYS_PATH),
             witness_keys=self._read_keys(WITNESS_KEYS_PATH),
             witnesses_required=1,
+            revoked_keys=self._find_keys(REVOKED_KEYS_PATH) or (),
         )
 
+    def load_log_policy(self, origin: str) -> TrustPolicy:
+        """The log's keys alone: what a witness checks before it signs.
+
+        Raises:
+            KeysNotPublishedError: there are none yet.
+        """
+        return TrustPolicy(origin, log_keys=tuple(map(NoteKey.from_text, self._read_keys(LOG_KEYS_PATH))))
+
     def _read_keys(self, path: str) -> tuple[str, ...]:
-        document = self.find(path, limit_bytes=KEYS_FILE_LIMIT_BYTES)
-        if document is None:
+        keys = self._find_keys(path)
+        if keys is None:
             raise KeysNotPublishedError(self.locate(path))
-        return tuple(document.data.decode("utf-8", "replace").split("\n")[:-1])
+        return keys
+
+    def _find_keys(self, path: str) -> tuple[str, ...] | None:
+        document = self.find(path, limit_bytes=KEYS_FILE_LIMIT_BYTES)
+        return None if document is None else tuple(document.data.decode("utf-8", "replace").split("\n")[:-1])

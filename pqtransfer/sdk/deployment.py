@@ -36,6 +36,8 @@ class Functions(BaseModel):
     register_participant: str
     publish_transfer_events: str
     sequence_audit_log: str
+    witness_checkpoint: str
+    check_audit_integrity: str
 
 
 class Deployment(BaseModel):
@@ -65,6 +67,7 @@ class Deployment(BaseModel):
     audit_trust_bucket: str
     audit_state_table: str
     audit_origin: str
+    alerts_topic_arn: str
     participant_role_prefix: str
     minimum_suite: Literal["PQT-1", "PQT-2"]
     task_role_arn: str

@@ -346,7 +346,16 @@ def test_a_worker_uses_the_checkpoint_key_and_does_not_manage_it(act_as: ActAs, 
 
 
 @pytest.mark.requirement("D4.5")
-@pytest.mark.parametrize("function", ["register_participant", "publish_transfer_events", "sequence_audit_log"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "register_participant",
+        "publish_transfer_events",
+        "sequence_audit_log",
+        "witness_checkpoint",
+        "check_audit_integrity",
+    ],
+)
 def test_a_function_is_held_to_its_own_role(act_as: ActAs, deployment: Deployment, function: str) -> None:
     """Neither function reads a secret, a model or another's queue, or makes a role outside the participants' path."""
     session = _as_function(act_as, deployment, function)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import STACKS, Synthesize, Synthesized
+from tests.infra.conftest import STACKS, Synthesize, Synthesized, build_app
 
 PINNED = Path(__file__).with_name("audit_logical_ids.json")
 HOLDS_DATA = {
@@ -95,8 +95,69 @@ def test_each_signer_reads_its_own_secret(synthesized: Synthesized) -> None:
         for holder, statement in synthesized.statements()
         if statement.get("Sid") == "SignAudit"
     ]
-    assert len({holder for holder, _ in readers}) == len(readers)
-    assert len({json.dumps(resource) for _, resource in readers}) == len(readers)
+    assert len(readers) == 2
+    assert len({holder for holder, _ in readers}) == 2
+    assert len({json.dumps(resource) for _, resource in readers}) == 2
+
+
+@pytest.mark.requirement("D4.5", "D7.5")
+def test_what_is_trusted_is_written_by_whom_it_belongs_to(synthesized: Synthesized) -> None:
+    """Each document of the trust bucket has one writer: an attacker with one role cannot rewrite what others trust."""
+    writers: dict[str, set[str]] = {}
+    for holder, statement in synthesized.statements():
+        if "s3:PutObject" in actions_of(statement):
+            resources = statement["Resource"]
+            for resource in [resources] if isinstance(resources, str) else resources:
+                text = json.dumps(resource)
+                if "-audit-trust/" in text:
+                    writers.setdefault(text.partition("-audit-trust/")[2].strip('"'), set()).add(holder)
+    assert {path: len(holders) for path, holders in writers.items()} == {
+        "keys/log": 1,
+        "keys/witness": 1,
+        "witness/last": 1,
+        "checker/trusted": 1,
+    }
+    assert len(set().union(*writers.values())) == 3
+
+
+@pytest.mark.requirement("D7.5", "S4.7")
+def test_every_alert_goes_to_the_administrators(synthesized: Synthesized) -> None:
+    """By a rule on the bus, to an encrypted topic that only the bus may publish to."""
+    (topic,) = synthesized.resources("AWS::SNS::Topic")
+    rules = synthesized.resources("AWS::Events::Rule", "AuditFunctions").values()
+    (rule,) = [each for each in rules if each.get("EventPattern", {}).get("detail-type") == ["AlertRaised"]]
+    assert [each["Arn"] for each in rule["Targets"]] == [{"Ref": topic}]
+    assert "KmsMasterKeyId" in synthesized.resources("AWS::SNS::Topic")[topic]
+
+
+def test_administrators_are_told_by_mail(tmp_path: Path) -> None:
+    """Those whom the configuration names, after each has confirmed it."""
+    context = {"env": "local", "admin_emails": "a@example.org,b@example.org"}
+    build_app(context, folder=tmp_path).synth()
+    template = json.loads((tmp_path / "PqtransferAuditFunctions-local.template.json").read_text(encoding="utf-8"))
+    subscriptions = [
+        each["Properties"] for each in template["Resources"].values() if each["Type"] == "AWS::SNS::Subscription"
+    ]
+    assert [(each["Protocol"], each["Endpoint"]) for each in subscriptions] == [
+        ("email", "a@example.org"),
+        ("email", "b@example.org"),
+    ]
+
+
+def test_the_log_is_checked_by_the_clock(synthesized: Synthesized) -> None:
+    """What is new every hour, everything once a day; and the witness looks every minute."""
+    rules = synthesized.resources("AWS::Events::Rule", "AuditFunctions").values()
+    scheduled = {
+        (each["ScheduleExpression"], target.get("Input"))
+        for each in rules
+        if "ScheduleExpression" in each
+        for target in each["Targets"]
+    }
+    assert scheduled == {
+        ("rate(1 hour)", '{"full":false}'),
+        ("rate(1 day)", '{"full":true}'),
+        ("rate(1 minute)", "{}"),
+    }
 
 
 def test_whoever_does_something_may_say_so(synthesized: Synthesized) -> None:

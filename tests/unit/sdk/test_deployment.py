@@ -33,6 +33,9 @@ OUTPUTS = {
     },
     "PqtransferAuditFunctions-dev": {
         "SequenceAuditLogFunction": "sequence",
+        "WitnessCheckpointFunction": "witness",
+        "CheckAuditIntegrityFunction": "check",
+        "AlertsTopicArn": "arn:topic",
     },
     "PqtransferControl-dev": {
         "QueueUrl": "https://queue",

@@ -1,0 +1,93 @@
+"""Check the audit log. Runs every hour over what is new, and once a day over everything (`{"full": true}`).
+
+What it trusts (public keys, and what it verified last) stands where nobody can write who can write the log.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.check_audit_integrity.comparison import Comparison
+from functions.check_audit_integrity.inspection import CHECKER, Inspection, summarize
+from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
+from pqtransfer.audit.errors import LogMovedError
+from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.audit.trusted_log import TRUSTED_LIMIT_BYTES, TrustedLog
+from pqtransfer.aws.alerts import EventBridgeAlerts
+from pqtransfer.aws.audit_evidence import S3EvidenceStore
+from pqtransfer.aws.audit_files import S3LogFiles
+from pqtransfer.aws.audit_log import S3LogStore
+from pqtransfer.aws.audit_queue import connect_audit_trail
+from pqtransfer.aws.audit_state import DynamoStateStore
+from pqtransfer.aws.audit_trust import KeysNotPublishedError, S3TrustBucket
+from pqtransfer.aws.clients import client_config, make_object_client, make_session
+from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.environment import load_settings
+
+SOURCE = "pqtransfer"
+MEMORY_PATH = "checker/trusted"
+
+logger = Logger(service="check_audit_integrity")
+
+
+class TrustMemory:
+    """The memory of the check in the trust bucket."""
+
+    def __init__(self, trust: S3TrustBucket) -> None:
+        self._trust = trust
+        self._etag: str | None = None
+
+    def load(self) -> TrustedLog | None:
+        found = self._trust.find(MEMORY_PATH, limit_bytes=TRUSTED_LIMIT_BYTES)
+        self._etag = found.etag if found else None
+        return TrustedLog.from_bytes(found.data) if found else None
+
+    def save(self, trusted: TrustedLog) -> None:
+        try:
+            self._trust.replace(MEMORY_PATH, trusted.to_bytes(), etag=self._etag)
+        except LogMovedError:
+            logger.info("another check was faster, and remembers what it has verified")
+
+
+@logger.inject_lambda_context
+def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Check the log; how many entries were read, and how many findings of each kind there are."""
+    settings = load_settings(CheckAuditIntegritySettings)
+    try:
+        inspection = connect_inspection(settings, run_id=context.aws_request_id)
+    except KeysNotPublishedError:
+        return {"entries": 0, "findings": {}}  # nothing was ever logged
+    found = inspection.run(full=event.get("full") is True)
+    answer = {"entries": found.checked.report.entries_checked, "findings": summarize(found.findings)}
+    logger.info("audit log checked", extra={**answer, "evidence": len(found.evidence)})
+    return answer
+
+
+def connect_inspection(settings: CheckAuditIntegritySettings, *, run_id: str) -> Inspection:
+    """A check of this environment, on AWS."""
+    session, now = make_session(), datetime.now(UTC)
+    s3 = make_object_client(session)
+    trust = S3TrustBucket(s3, bucket=settings.audit_trust_bucket)
+    policy = trust.load_keys(settings.origin).to_policy()
+    events = session.client("events", config=client_config())
+    states = DynamoStateStore(session.client("dynamodb", config=client_config()), table=settings.audit_state_table)
+    return Inspection(
+        files=S3LogFiles(s3, bucket=settings.audit_bucket),
+        comparison=Comparison(S3LogStore(s3, bucket=settings.audit_bucket), states, policy, now),
+        memory=TrustMemory(trust),
+        evidence=S3EvidenceStore(s3, bucket=settings.audit_bucket),
+        alerts=EventBridgeAlerts(EventBridgeBus(events, bus=settings.event_bus, source=SOURCE)),
+        trail=connect_trail(settings.audit_queue_url),
+        policy=policy,
+        now=now,
+        correlation_id=f"{CHECKER}-{run_id}",
+    )
+
+
+@cache
+def connect_trail(queue_url: str) -> AuditTrail:
+    """One producer for the life of this instance."""
+    return connect_audit_trail(make_session(), queue_url=queue_url, service=CHECKER, spool_directory=None)

@@ -1,0 +1,1 @@
+"""Cosigns the checkpoints of the audit log."""

@@ -1,0 +1,90 @@
+"""Cosign the newest checkpoint of the audit log. Runs when the sequencer has signed one, and every minute.
+
+Its keys and its memory are its own: neither the sequencer nor whoever can change the log can read or write them.
+"""
+
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.witness_checkpoint.settings import WitnessCheckpointSettings
+from functions.witness_checkpoint.witness import MEMORY_PATH, Witness
+from pqtransfer.audit.derived_keys import WITNESS_KINDS, derive_signers
+from pqtransfer.audit.errors import LogMovedError
+from pqtransfer.audit.note_keys import NoteSigner
+from pqtransfer.audit.notes import NOTE_LIMIT_BYTES
+from pqtransfer.audit.sequencer import PublishedCheckpoint
+from pqtransfer.aws.alerts import EventBridgeAlerts
+from pqtransfer.aws.audit_log import S3LogStore
+from pqtransfer.aws.audit_secrets import read_signing_secret
+from pqtransfer.aws.audit_trust import WITNESS_KEYS_PATH, KeysNotPublishedError, S3TrustBucket
+from pqtransfer.aws.clients import client_config, make_object_client, make_session
+from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.environment import load_settings
+from pqtransfer.errors import IntegrityError
+
+SOURCE = "pqtransfer"
+
+logger = Logger(service="witness_checkpoint")
+
+
+class TrustMemory:
+    """The witness's memory in the trust bucket."""
+
+    def __init__(self, trust: S3TrustBucket) -> None:
+        self._trust = trust
+
+    def load(self) -> PublishedCheckpoint | None:
+        return self._trust.find(MEMORY_PATH, limit_bytes=NOTE_LIMIT_BYTES)
+
+    def save(self, data: bytes, *, etag: str | None) -> None:
+        self._trust.replace(MEMORY_PATH, data, etag=etag)
+
+
+@logger.inject_lambda_context
+def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int | None]:
+    """Look at the log; the size of the checkpoint that is witnessed now, None when there is none."""
+    settings = load_settings(WitnessCheckpointSettings)
+    try:
+        checkpoint = connect_witness(settings).look()
+    except KeysNotPublishedError:
+        return {"size": None}  # nothing was ever logged
+    except LogMovedError:
+        logger.info("the log moved meanwhile; the run that moved it looks again")
+        return {"size": None}
+    except IntegrityError as error:
+        logger.error("not signed", error_code=error.code, reason=str(error))
+        return {"size": None}
+    size = None if checkpoint is None else checkpoint.size
+    logger.info("witnessed", extra={"size": size})
+    return {"size": size}
+
+
+def connect_witness(settings: WitnessCheckpointSettings) -> Witness:
+    """The witness of this environment, on AWS."""
+    session = make_session()
+    s3 = make_object_client(session)
+    trust = S3TrustBucket(s3, bucket=settings.audit_trust_bucket)
+    client = session.client("events", config=client_config())
+    return Witness(
+        log=S3LogStore(s3, bucket=settings.audit_bucket),
+        memory=TrustMemory(trust),
+        policy=trust.load_log_policy(settings.origin),
+        signers=load_signers(settings),
+        alerts=EventBridgeAlerts(EventBridgeBus(client, bus=settings.event_bus, source=SOURCE)),
+        now=datetime.now(UTC),
+    )
+
+
+@cache
+def load_signers(settings: WitnessCheckpointSettings) -> tuple[NoteSigner, ...]:
+    """The witness's keys. Nothing is signed before they are published."""
+    session = make_session()
+    secret = read_signing_secret(session.client("secretsmanager", config=client_config()), settings.witness_keys_id)
+    signers = derive_signers(settings.witness_name, WITNESS_KINDS, secret)
+    trust = S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket)
+    trust.publish_keys(WITNESS_KEYS_PATH, [signer.key for signer in signers])
+    return tuple(signers)

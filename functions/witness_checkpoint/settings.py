@@ -1,0 +1,27 @@
+"""What the function must be told, and by which environment variable. The infrastructure reads the names from here."""
+
+from pydantic import Field
+
+from pqtransfer.environment import EnvironmentSettings
+
+
+class WitnessCheckpointSettings(EnvironmentSettings):
+    """Each field is the variable `PQTRANSFER_<FIELD>`."""
+
+    origin: str = Field(
+        description="the name under which the audit log signs",
+        examples=["pqtransfer-dev.123456789012.eu-central-1/audit"],
+    )
+    witness_name: str = Field(
+        description="the name under which this witness signs",
+        examples=["pqtransfer-dev.123456789012.eu-central-1/witness"],
+    )
+    audit_bucket: str = Field(description="the bucket of the audit log's files", examples=["audit"])
+    audit_trust_bucket: str = Field(
+        description="the bucket of the audit log's public keys, and of the witness's memory", examples=["audit-trust"]
+    )
+    witness_keys_id: str = Field(
+        description="the name in the secret service of what the witness's keys are derived from",
+        examples=["pqtransfer/dev/audit/witness-keys"],
+    )
+    event_bus: str = Field(description="the EventBridge bus that alerts are raised on", examples=["pqtransfer-dev"])

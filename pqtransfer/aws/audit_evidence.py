@@ -1,0 +1,76 @@
+"""Evidence of tampering: every version of an object, copied under `evidence/` with a legal hold, which no lifecycle and
+no retention period ends: somebody has to lift it.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from pqtransfer.aws.failures import CloudNotFoundError, translated
+from pqtransfer.crypto.canonical_json import write_canonical_json
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+EVIDENCE_PREFIX = "evidence/"
+VERSIONS_AT_MOST = 100
+"""Of one object, the newest: a checkpoint has one for each batch that was ever appended."""
+
+
+class S3EvidenceStore:
+    """Keeps evidence beside the log. The same evidence again is no error, and is kept once."""
+
+    def __init__(self, client: "S3Client", *, bucket: str) -> None:
+        self._client = client
+        self._bucket = bucket
+
+    def preserve(self, path: str) -> list[str]:
+        """Copy the versions of an object; a deletion is noted as one. The keys of the copies, newest version first."""
+        with translated(action=f"list the versions of s3://{self._bucket}/{path}"):
+            answer: Any = self._client.list_object_versions(Bucket=self._bucket, Prefix=path, MaxKeys=1000)
+        versions = [(each, False) for each in answer.get("Versions", []) if each["Key"] == path]
+        versions += [(each, True) for each in answer.get("DeleteMarkers", []) if each["Key"] == path]
+        versions.sort(key=lambda each: each[0]["LastModified"], reverse=True)
+        kept = []
+        for version, is_deletion in versions[:VERSIONS_AT_MOST]:
+            key = f"{EVIDENCE_PREFIX}{path}/{version['VersionId']}"
+            if is_deletion:
+                at = version["LastModified"].isoformat()
+                self._put(key, write_canonical_json({"deleted": path, "deleted_at": at}))
+            elif not self._is_kept(key):
+                self._copy(path, version["VersionId"], key)
+            kept.append(key)
+        return kept
+
+    def keep_report(self, name: str, data: bytes) -> str:
+        """Keep what the check has found; the key that it stands at."""
+        key = f"{EVIDENCE_PREFIX}reports/{name}"
+        self._put(key, data)
+        return key
+
+    def _copy(self, path: str, version_id: str, key: str) -> None:
+        with translated(action=f"preserve s3://{self._bucket}/{path}?versionId={version_id}"):
+            self._client.copy_object(
+                Bucket=self._bucket,
+                Key=key,
+                CopySource={"Bucket": self._bucket, "Key": path, "VersionId": version_id},
+                ObjectLockLegalHoldStatus="ON",
+                ChecksumAlgorithm="SHA256",
+            )
+
+    def _put(self, key: str, data: bytes) -> None:
+        if not self._is_kept(key):
+            with translated(action=f"write s3://{self._bucket}/{key}"):
+                self._client.put_object(
+                    Bucket=self._bucket,
+                    Key=key,
+                    Body=data,
+                    ObjectLockLegalHoldStatus="ON",
+                    ChecksumAlgorithm="SHA256",
+                )
+
+    def _is_kept(self, key: str) -> bool:
+        try:
+            with translated(action=f"look at s3://{self._bucket}/{key}"):
+                self._client.head_object(Bucket=self._bucket, Key=key)
+        except CloudNotFoundError:
+            return False
+        return True
