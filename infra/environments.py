@@ -149,6 +149,36 @@ class EnvironmentConfig(BaseModel):
         description="who is told of alerts, after confirming a message that AWS sends",
         examples=["security@example.org,oncall@example.org"],
     )
+    kem_key_days: int = Field(default=90, ge=1, le=3650, description="after how many days a KEM key is rotated")
+    signing_key_days: int = Field(default=90, ge=1, le=3650, description="after how many days a signing key is rotated")
+    retiring_key_days: int = Field(
+        default=7, ge=1, le=3650, description="how long a key that was rotated is RETIRING, while envelopes leave it"
+    )
+    retired_key_days: int = Field(
+        default=30, ge=1, le=3650, description="how long it is RETIRED then, before it is destroyed if nothing needs it"
+    )
+    recovery_public_key: str | None = Field(
+        default=None,
+        description="the file of the public key that backups of private keys are sealed to "
+        "(pqtransfer keys recovery-key makes it)",
+        examples=["recovery/recovery-public-key.json"],
+    )
+    """Without one, local makes its own; every other environment refuses, because nobody could restore offline."""
+    key_backup_lock_days: int = Field(
+        default=365, ge=1, le=36500, description="how long nobody can delete the backup of a private key"
+    )
+    key_backup_replica_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:s3:::[a-z0-9.-]{3,63}$",
+        description="the bucket, best of another account and region, that backups are replicated to",
+        examples=["arn:aws:s3:::our-key-backups-replica"],
+    )
+    key_backup_replica_key_arn: str | None = Field(
+        default=None,
+        pattern=r"^arn:aws[a-z-]*:kms:",
+        description="the KMS key that encrypts the replicas",
+        examples=["arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef-0123-456789abcdef"],
+    )
 
     function_memory_mib: int = Field(default=256, ge=128, le=10240, description="memory of a function, in MiB")
     function_timeout_seconds: int = Field(default=30, ge=3, le=900, description="how long a function may run")
@@ -221,6 +251,8 @@ class EnvironmentConfig(BaseModel):
             for key in ("require_tls", "interface_endpoints")
             if not getattr(self, key)
         ]
+        if (self.key_backup_replica_arn is None) != (self.key_backup_replica_key_arn is None):
+            problems.append("key_backup_replica_arn and key_backup_replica_key_arn go together: set both, or neither")
         if self.account_may_act_as_worker:
             problems.append("account_may_act_as_worker=true is for local alone: leave it out")
         if self.account == EMBEDDED_ACCOUNT:

@@ -26,6 +26,16 @@ class Names:
         return f"{self.prefix}-worker"
 
     @property
+    def key_service_role(self) -> str:
+        """The role of the function that rotates keys; participants' roles name it in their trust policy."""
+        return f"{self.prefix}-key-service"
+
+    @property
+    def key_backups_bucket(self) -> str:
+        """The bucket of the backups of private keys: named, so that what is restored can be found without a stack."""
+        return f"{self.prefix}-{self.account}-{self.region}-key-backups"
+
+    @property
     def data_bucket(self) -> str:
         """The bucket of encrypted models: named, so that sites can let it into their own policies beforehand."""
         return f"{self.prefix}-{self.account}-{self.region}-data"

@@ -10,9 +10,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
+from functions.drill_key_restore.settings import DrillKeyRestoreSettings
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
+from functions.rotate_keys.settings import RotateKeysSettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
 from infra.environments import EMBEDDED_ACCOUNT, EMBEDDED_REGION, EnvironmentConfig
@@ -41,6 +43,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "log_retention_days": 1,
         "audit_retention_days": 1,
         "audit_lock_mode": "GOVERNANCE",
+        "key_backup_lock_days": 1,
     },
     "dev": {
         "retain_data": False,
@@ -50,6 +53,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "log_retention_days": 14,
         "audit_retention_days": 1,
         "audit_lock_mode": "GOVERNANCE",
+        "key_backup_lock_days": 30,
     },
     "staging": {
         "vpc_cidr": "10.41.0.0/16",
@@ -74,9 +78,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 # What must be said by whoever deploys, because no default could be right.
 REQUIRED: dict[str, tuple[str, ...]] = {
     "local": (),
-    "dev": ("account", "region"),
-    "staging": ("account", "region", "certificate_arn"),
-    "production": ("account", "region", "certificate_arn"),
+    "dev": ("account", "region", "recovery_public_key"),
+    "staging": ("account", "region", "certificate_arn", "recovery_public_key"),
+    "production": ("account", "region", "certificate_arn", "recovery_public_key"),
 }
 
 # Where these go, the credentials say: a developer's own account. The others are named, lest a shell's profile decides.
@@ -85,6 +89,8 @@ FOLLOWS_CREDENTIALS = ("dev",)
 # Variables with our prefix that configure programs, not deployments: somebody who runs one has them in the shell too.
 PROGRAM_SETTINGS = (
     WorkerSettings,
+    RotateKeysSettings,
+    DrillKeyRestoreSettings,
     RegisterParticipantSettings,
     PublishTransferEventsSettings,
     SequenceAuditLogSettings,

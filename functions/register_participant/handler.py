@@ -6,8 +6,9 @@ for everything that the caller can mend. No private key is ever logged or answer
 What its role needs: on the participants table Query, PutItem and UpdateItem; on
 `secret:pqtransfer/ENV/participants/*` CreateSecret, TagResource, PutResourcePolicy, PutSecretValue, DescribeSecret and
 DeleteSecret, and never GetSecretValue; on `role/pqtransfer/ENV/participants/*` CreateRole (only with the permissions
-boundary), TagRole, UpdateAssumeRolePolicy and PutRolePolicy; on the keys that encrypt table and secrets GenerateDataKey
-and Decrypt.
+boundary), TagRole, UpdateAssumeRolePolicy and PutRolePolicy; on the bucket of backups ListBucket, PutObject and
+DeleteObject, and never GetObject; on the key that seals them Encrypt; on the keys that encrypt table and secrets
+GenerateDataKey and Decrypt.
 """
 
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.register_participant.registration import Registrar
 from functions.register_participant.settings import RegisterParticipantSettings
 from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.key_backups import connect_key_backups
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.roles import IamParticipantRoles
 from pqtransfer.aws.vault import SecretsManagerVault
@@ -52,7 +54,7 @@ def connect_registrar(settings: RegisterParticipantSettings) -> Registrar:
             session.client("iam", config=config),
             environment=settings.environment,
             role_prefix=settings.participant_role_prefix,
-            worker_role_arn=settings.task_role_arn,
+            acting_role_arns=(settings.task_role_arn, settings.key_service_role_arn),
             permissions_boundary_arn=settings.permissions_boundary_arn,
             secrets_key_arn=settings.secrets_key_arn,
         ),
@@ -60,6 +62,13 @@ def connect_registrar(settings: RegisterParticipantSettings) -> Registrar:
             session.client("secretsmanager", config=config),
             environment=settings.environment,
             encryption_key_arn=settings.secrets_key_arn,
+        ),
+        backups=connect_key_backups(
+            session,
+            environment=settings.environment,
+            bucket=settings.key_backups_bucket,
+            key_arn=settings.key_backups_key_arn,
+            recovery_public_key=settings.recovery_public_key,
         ),
         minimum_suite_id=settings.minimum_suite,
         now=datetime.now(UTC),

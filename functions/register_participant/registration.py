@@ -1,10 +1,11 @@
 """Register a participant so that a crash between any two steps is mended by the same call again.
 
 A managed participant comes to be in this order: the name and two PENDING keys in the registry, the role, the two
-secrets, the keys ACTIVE. Outside of the secrets, private keys exist in this function's memory only. What a crash leaves
-behind is in the registry, so the next call knows it: it finishes the registration when both secrets are there, or else
-gives those keys up for new ones. Of a participant that is ready, nothing changes but its role, which the call brings
-back to what is registered: IAM forgets whom a role trusts when the trusted role is deleted, even if it is made again.
+secrets, their backups, the keys ACTIVE. Outside of secrets and backups, private keys exist in this function's memory
+only. What a crash leaves behind is in the registry, so the next call knows it: it finishes the registration when both
+secrets and backups are there, or else gives those keys up for new ones. Of a participant that is ready, nothing changes
+but its role, which the call brings back to what is registered: IAM forgets whom a role trusts when the trusted role is
+deleted, even if it is made again.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from pqtransfer.crypto.identity import PublicIdentity, generate_identity
 from pqtransfer.crypto.keypairs import PrivateKey
 from pqtransfer.crypto.suites import DEFAULT_SUITE_ID, require_minimum_suite
 from pqtransfer.errors import InputError
+from pqtransfer.keys.backups import KeyBackups, name_backup
 from pqtransfer.keys.custody import ParticipantRoles, PrivateKeyVault
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import (
@@ -49,6 +51,7 @@ class Registrar:
     registry: KeyRegistry
     roles: ParticipantRoles
     vault: PrivateKeyVault
+    backups: KeyBackups
     minimum_suite_id: str
     now: datetime
 
@@ -89,6 +92,7 @@ class Registrar:
         for key in registered.pending_keys:
             if key.key_id in private_keys:
                 self.vault.store(key, private_keys[key.key_id], role_arn=role_arn)
+                self.backups.make(key, private_keys[key.key_id], at=self.now)
         return self._activate(registered)
 
     def _claim_name(
@@ -144,14 +148,18 @@ class Registrar:
             len(pending) > 0
             and set(begun.participant.principals) == set(request.principals)
             and set(begun.participant.buckets) == set(request.buckets)
-            and all(key.suite_id == suite_id and self.vault.holds(key) for key in pending)
+            and all(key.suite_id == suite_id for key in pending)
+            and all(self.vault.holds(key) and self.backups.hold(key) for key in pending)
         )
 
     def _settle(self, registered: RegisteredParticipant) -> None:
-        """Bring the role to what is registered, and delete the secrets of keys that were given up."""
+        """Bring the role to what is registered, and delete what is kept of keys that were given up."""
         self.roles.ensure(registered.participant)
         for key in registered.given_up_keys:
+            if key.secret_id is None:
+                continue
             self.vault.discard(key)
+            self.backups.store.remove(name_backup(key))
 
     def _activate(self, registered: RegisteredParticipant) -> RegisteredParticipant:
         try:

@@ -23,6 +23,10 @@ class RegisterParticipantSettings(EnvironmentSettings):
         description="the role of the transfer workers, which may act as every managed participant",
         examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-task"],
     )
+    key_service_role_arn: str = Field(
+        description="the role of the function that rotates keys, which may act as every managed participant",
+        examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-key-service"],
+    )
     permissions_boundary_arn: str | None = Field(
         default=None,
         description="the policy that bounds what a participant's role can ever be granted",
@@ -32,5 +36,15 @@ class RegisterParticipantSettings(EnvironmentSettings):
         default=None,
         description="the KMS key that encrypts private keys (without it: the account's key of Secrets Manager)",
         examples=["arn:aws:kms:eu-central-1:123456789012:key/..."],
+    )
+    key_backups_bucket: str = Field(
+        description="the bucket of the backups of private keys", examples=["pqtransfer-dev-key-backups"]
+    )
+    key_backups_key_arn: str = Field(
+        description="the KMS key that seals backups", examples=["arn:aws:kms:eu-central-1:123456789012:key/..."]
+    )
+    recovery_public_key: str = Field(
+        description="the public key, as a document, whose private half opens backups offline",
+        examples=['{"format":"pqtransfer-public-key/1",...}'],
     )
     minimum_suite: str = Field(default="PQT-1", description="the weakest suite that keys may have", examples=["PQT-1"])

@@ -41,6 +41,8 @@ class DataStores:
     data_key: kms.IKey
     checkpoint_key: kms.IKey
     secrets_key: kms.IKey
+    key_backups_bucket_name: str
+    key_backups_key: kms.IKey
     embedded: bool
 
     def when(self, conditions: Conditions) -> Conditions:

@@ -1,4 +1,8 @@
-"""A Lambda function with a role of its own, which may write its log and do what its statements say. Nothing else."""
+"""A Lambda function with a role of its own, which may write its log and do what its statements say. Nothing else.
+
+The role is made with the function, unless others trust it: then it stands with the data (`identity`), and what it may
+do comes and goes with the function.
+"""
 
 from collections.abc import Mapping, Sequence
 
@@ -35,8 +39,10 @@ class PythonFunction(Construct):
         log_key: kms.IKey,
         memory_mib: int | None = None,
         timeout_seconds: int | None = None,
+        identity: iam.Role | None = None,
     ) -> None:
         super().__init__(scope, id)
+        self.package_name = package.name
         logs = make_log_group(
             self,
             "Log",
@@ -47,14 +53,10 @@ class PythonFunction(Construct):
         writes_log = iam.PolicyStatement(
             sid="WriteOwnLog", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[logs.log_group_arn]
         )
-        self.role = iam.Role(
-            self,
-            "Role",
-            description=f"What the function {package.name} may do",
-            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
-            inline_policies={"Allowed": iam.PolicyDocument(statements=[writes_log, *statements])},
-        )
-        acknowledge_wildcards(self.role, statements)
+        self.role = identity or self._make_role(package, [writes_log, *statements])
+        if identity is not None:
+            policy = iam.Policy(self, "Policy", statements=[writes_log, *statements], roles=[identity])
+            acknowledge_wildcards(policy, statements)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -75,3 +77,14 @@ class PythonFunction(Construct):
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
         )
+
+    def _make_role(self, package: FunctionPackage, statements: Sequence[iam.PolicyStatement]) -> iam.Role:
+        role = iam.Role(
+            self,
+            "Role",
+            description=f"What the function {package.name} may do",
+            assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
+            inline_policies={"Allowed": iam.PolicyDocument(statements=list(statements))},
+        )
+        acknowledge_wildcards(role, statements)
+        return role

@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs import audit_grants, grants
+from infra.constructs import audit_grants, grants, key_grants
 from infra.constructs.audit_grants import AuditStores
 from infra.constructs.grants import DataStores
 from infra.constructs.stream_trigger import StreamFailures
@@ -31,6 +31,7 @@ class SiteRoles(Construct):
         queue: TransferQueue,
         failures: StreamFailures,
         register_participant: lambda_.IFunction,
+        key_functions: Sequence[lambda_.IFunction],
     ) -> None:
         super().__init__(scope, id)
         stack = Stack.of(self)
@@ -59,6 +60,12 @@ class SiteRoles(Construct):
             iam.PolicyStatement(
                 sid="Register", actions=["lambda:InvokeFunction"], resources=[register_participant.function_arn]
             ),
+            iam.PolicyStatement(
+                sid="OrderKeys",
+                actions=["lambda:InvokeFunction"],
+                resources=[function.function_arn for function in key_functions],
+            ),
+            key_grants.find_key_backups(stores),
             iam.PolicyStatement(
                 sid="SeeQueues",
                 actions=["sqs:GetQueueAttributes"],

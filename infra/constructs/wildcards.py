@@ -17,6 +17,7 @@ WILDCARD_REASONS = {
     r"arn:aws:s3:::[^/]*-audit/[a-z]+/\*": "The files of the audit log get their names when they are written.",
     r"arn:aws:s3:::[^/]*-audit-trust/[a-z]+/\*": "The objects of one reader of the audit log, and of nobody else.",
     r"arn:aws:s3:::[^/]*/\*": "Workers use the whole of a bucket that a site named for exactly this.",
+    r"arn:aws:s3:::.*/backups/\*": "Each key has a backup of its own, made with the key.",
     r".*-participant-\*": "Participants are registered later; path and name keep every other role out.",
     r".*/\$\{aws:PrincipalTag/participant\}/\*": "The tag keeps out all secrets but the participant's own.",
     r".*/participants/\*": "Participants are registered later; the prefix keeps every other secret out.",

@@ -8,8 +8,9 @@ from constructs import Construct
 
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
-from infra.constructs import audit_grants, grants
+from infra.constructs import audit_grants, grants, key_grants
 from infra.constructs.event_bus import TransferEvents
+from infra.constructs.key_service import KeyService, KeyServiceParts
 from infra.constructs.participant_boundary import ParticipantBoundary
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.site_roles import SiteRoles
@@ -19,6 +20,7 @@ from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
 from infra.names import Names
 from infra.outputs import add_outputs
+from infra.recovery_key import read_recovery_key
 from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.storage import StorageStack
 
@@ -41,6 +43,7 @@ class ControlStack(Stack):
         stores = storage.stores
         self.queue = TransferQueue(self, "Queue", environment=environment, key=stores.data_key)
         self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key)
+        recovery_public_key = read_recovery_key(environment)
         boundary = ParticipantBoundary(self, "ParticipantBoundary", names=names, stores=stores)
         self.layer = layer = lambda_.LayerVersion(
             self,
@@ -55,7 +58,7 @@ class ControlStack(Stack):
             "RegisterParticipant",
             environment=environment,
             names=names,
-            package=FunctionPackage("register_participant", parts=("crypto", "keys", "aws")),
+            package=FunctionPackage("register_participant", parts=("transfers", "crypto", "keys", "aws")),
             settings=RegisterParticipantSettings,
             values={
                 "environment": environment.name,
@@ -64,6 +67,10 @@ class ControlStack(Stack):
                 "task_role_arn": storage.worker.role.role_arn,
                 "permissions_boundary_arn": boundary.arn,
                 "secrets_key_arn": stores.secrets_key.key_arn,
+                "key_service_role_arn": storage.key_service.role.role_arn,
+                "key_backups_bucket": stores.key_backups_bucket_name,
+                "key_backups_key_arn": stores.key_backups_key.key_arn,
+                "recovery_public_key": recovery_public_key,
                 "minimum_suite": environment.minimum_suite,
                 "audit_queue_url": audit.store.queue.queue_url,
             },
@@ -71,6 +78,7 @@ class ControlStack(Stack):
                 *audit_grants.write_audit(audit.stores, self),
                 *grants.make_participant_roles(stores, self, names, boundary_arn=boundary.arn),
                 *grants.make_participant_secrets(stores, self, names),
+                *key_grants.make_key_backups(stores, self),
                 grants.use_table("ReadRegistry", stores.participants, "Query"),
                 grants.use_table("WriteRegistry", stores.participants, "PutItem", "UpdateItem"),
                 grants.use_data_key(stores, self, "dynamodb"),
@@ -97,6 +105,21 @@ class ControlStack(Stack):
             log_key=stores.data_key,
         )
         StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish, failures=failures)
+        keys = KeyService(
+            self,
+            "Keys",
+            environment=environment,
+            names=names,
+            identity=storage.key_service.role,
+            parts=KeyServiceParts(
+                stores=stores,
+                audit=audit.stores,
+                bus=self.bus,
+                bus_name=names.event_bus,
+                layer=layer,
+                recovery_public_key=recovery_public_key,
+            ),
+        )
         self.roles = SiteRoles(
             self,
             "Roles",
@@ -106,6 +129,7 @@ class ControlStack(Stack):
             queue=self.queue,
             failures=failures,
             register_participant=register.function,
+            key_functions=(keys.rotate.function, keys.drill.function),
         )
         add_outputs(
             self,
@@ -115,6 +139,9 @@ class ControlStack(Stack):
             EventBus=names.event_bus,
             MinimumSuite=environment.minimum_suite,
             ParticipantRolePrefix=grants.participant_role_arn_prefix(self, names),
+            KeyOrdersQueueUrl=keys.orders.queue_url,
+            RotateKeysFunction=keys.rotate.function.function_name,
+            DrillKeyRestoreFunction=keys.drill.function.function_name,
             RegisterParticipantFunction=register.function.function_name,
             PublishTransferEventsFunction=publish.function.function_name,
         )

@@ -8,6 +8,8 @@ from constructs import Construct
 from infra.constructs.buckets import DataBuckets
 from infra.constructs.encryption_keys import EncryptionKeys
 from infra.constructs.grants import DataStores
+from infra.constructs.key_backup_store import KeyBackupStore
+from infra.constructs.key_service import KeyServiceIdentity
 from infra.constructs.tables import Tables
 from infra.constructs.worker_roles import WorkerIdentity
 from infra.environments import EnvironmentConfig
@@ -16,7 +18,7 @@ from infra.outputs import add_outputs
 
 
 class StorageStack(Stack):
-    """Keys, buckets and tables, and the worker's role, which participants' roles trust."""
+    """Keys, buckets and tables, and the roles of workers and key service, which participants' roles trust."""
 
     def __init__(
         self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names, **kwargs: Any
@@ -26,6 +28,10 @@ class StorageStack(Stack):
         self.buckets = DataBuckets(self, "Buckets", environment=environment, names=names, key=self.keys.data)
         self.tables = Tables(self, "Tables", environment=environment, key=self.keys.data)
         self.worker = WorkerIdentity(self, "Worker", environment=environment, names=names)
+        self.key_service = KeyServiceIdentity(self, "KeyService", environment=environment, names=names)
+        self.key_backups = KeyBackupStore(
+            self, "KeyBackups", environment=environment, names=names, access_logs=self.buckets.access_logs
+        )
         self.stores = DataStores(
             bucket_name=names.data_bucket,
             transfers=self.tables.transfers,
@@ -36,6 +42,8 @@ class StorageStack(Stack):
             data_key=self.keys.data,
             checkpoint_key=self.keys.checkpoints,
             secrets_key=self.keys.secrets,
+            key_backups_bucket_name=names.key_backups_bucket,
+            key_backups_key=self.key_backups.key,
             embedded=environment.is_local,
         )
         add_outputs(
@@ -47,5 +55,6 @@ class StorageStack(Stack):
             EnvelopesTable=self.tables.envelopes.table_name,
             IncidentsTable=self.tables.incidents.table_name,
             CheckpointKeyArn=self.keys.checkpoints.key_arn,
+            KeyBackupsBucket=self.key_backups.bucket.bucket_name,
             TaskRoleArn=self.worker.role.role_arn,
         )

@@ -8,8 +8,10 @@ from pydantic import ValidationError
 
 from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
 from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import KeyVersion, PairProof, Participant, RegisteredParticipant, Revocation
 from pqtransfer.keys.registry import RegistryDamagedError
+from pqtransfer.keys.rotation import KeySummary
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
@@ -122,6 +124,32 @@ def read_registered(name: str, items: Iterable[Item]) -> RegisteredParticipant:
     except (KeyError, ValueError, PqtransferError) as error:
         reason = _explain(error) if isinstance(error, ValidationError) else str(error)
         raise RegistryDamagedError(name, reason) from error
+
+
+def read_summary(item: Item) -> KeySummary:
+    """What the policy must know of a key version's item; the public key need not be there.
+
+    Raises:
+        RegistryDamagedError: it is not a key version's item.
+    """
+    try:
+        return KeySummary(
+            participant=item["participant"]["S"],
+            purpose=KeyPurpose(item["purpose"]["S"]),
+            key_id=item["item"]["S"].removeprefix(KEY_ITEM_PREFIX),
+            state=KeyState(item["state"]["S"]),
+            created_at=datetime.fromisoformat(item["created_at"]["S"]),
+            activated_at=_read_time(item, "activated_at"),
+            state_changed_at=_read_time(item, "state_changed_at"),
+            secret_id=_optional(item, "secret_id", "S"),
+        )
+    except (KeyError, ValueError) as error:
+        raise RegistryDamagedError(item["participant"].get("S", ""), str(error)) from error
+
+
+def _read_time(item: Item, name: str) -> datetime | None:
+    text = item.get(name, {}).get("S")
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _read_participant(item: Item) -> Participant:

@@ -1,7 +1,7 @@
 """The IAM roles of managed participants: one each, under the environment's path, inside a permissions boundary.
 
-A role may do one thing: read its own participant's secrets. It is taken by the transfer workers, and by the principals
-that the participant names.
+A role may do one thing: read its own participant's secrets. It is taken by the transfer workers, by the key service
+that rotates its keys, and by the principals that the participant names.
 """
 
 import json
@@ -40,14 +40,14 @@ class IamParticipantRoles:
         *,
         environment: str,
         role_prefix: str,
-        worker_role_arn: str,
+        acting_role_arns: tuple[str, ...],
         permissions_boundary_arn: str | None = None,
         secrets_key_arn: str | None = None,
     ) -> None:
         """
         Args:
             role_prefix: a participant's role ARN without the participant's name at its end.
-            worker_role_arn: the role of the workers, which may take every participant's role.
+            acting_role_arns: the roles of workers and key service, which may take every participant's role.
             permissions_boundary_arn: the policy that bounds every role made here.
             secrets_key_arn: the KMS key the secrets are encrypted with, when it is not the account's own.
         """
@@ -58,7 +58,7 @@ class IamParticipantRoles:
         self._environment = environment
         self._role_prefix = role_prefix
         self._partition, self._account, self._path, self._name_prefix = parts.groups()
-        self._worker_role_arn = worker_role_arn
+        self._acting_role_arns = acting_role_arns
         self._permissions_boundary_arn = permissions_boundary_arn
         self._secrets_key_arn = secrets_key_arn
 
@@ -100,7 +100,7 @@ class IamParticipantRoles:
                 {
                     "Sid": "ActAsTheParticipant",
                     "Effect": "Allow",
-                    "Principal": {"AWS": [self._worker_role_arn, *participant.principals]},
+                    "Principal": {"AWS": [*self._acting_role_arns, *participant.principals]},
                     "Action": "sts:AssumeRole",
                 }
             ],

@@ -127,9 +127,7 @@ class PrivateIdentity:
 
     def to_public(self) -> PublicIdentity:
         """The public half, with a fresh proof."""
-        kem, signing = self.kem.public_key, self.signing.public_key
-        proof = self.signing.sign(_identity_statement(self.participant, kem, signing), context=IDENTITY_CONTEXT)
-        return PublicIdentity(participant=self.participant, kem=kem, signing=signing, proof=proof)
+        return prove_pair(self.participant, kem=self.kem.public_key, signing=self.signing)
 
     def to_json(self) -> SecretBytes:
         """The private identity document."""
@@ -181,6 +179,19 @@ def generate_identity(participant: str, *, suite_id: str) -> PrivateIdentity:
         kem=generate_private_key(KeyPurpose.KEM, suite_id),
         signing=generate_private_key(KeyPurpose.SIGNING, suite_id),
     )
+
+
+def prove_pair(participant: str, *, kem: PublicKey, signing: PrivateKey) -> PublicIdentity:
+    """The identity of a KEM key and a signing key, proven by the second. Whoever calls knows whose the first is.
+
+    Raises:
+        MalformedDocumentError, UnknownSuiteError, InvalidKeyError: the keys are no pair.
+    """
+    statement = _identity_statement(participant, kem, signing.public_key)
+    proof = signing.sign(statement, context=IDENTITY_CONTEXT)
+    identity = PublicIdentity(participant=participant, kem=kem, signing=signing.public_key, proof=proof)
+    identity.require_valid()
+    return identity
 
 
 def _identity_statement(participant: str, kem: PublicKey, signing: PublicKey) -> bytes:

@@ -8,6 +8,8 @@ from pqtransfer.crypto.identity import ParticipantName
 from pqtransfer.crypto.keypairs import KeyPurpose
 
 KEY_ROTATED_DETAIL_TYPE = "KeyRotated"
+DRILL_CONTINUES_DETAIL_TYPE = "KeyDrillContinues"
+"""What a drill of backups leaves to the next run; its detail has the `cursor`."""
 
 
 class KeyRotated(BaseModel):

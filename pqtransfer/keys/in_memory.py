@@ -1,9 +1,11 @@
 """The ports of this domain in memory: for tests, simulations, and whoever builds on the package without a cloud."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
+from pqtransfer.crypto.sealing import UnsealError
+from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import AccessError
 from pqtransfer.keys import changes
 from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
@@ -22,6 +24,7 @@ from pqtransfer.keys.registry import (
     RegistryConflictError,
     describe_difference,
 )
+from pqtransfer.keys.rotation import KeyPage, KeySummary
 
 
 class InMemoryKeyRegistry:
@@ -105,6 +108,14 @@ class InMemoryKeyRegistry:
         asked = {key.key_id for key in keys}
         return tuple(key for key in after.keys if key.key_id in asked)
 
+    def list_keys(self, *, cursor: str | None = None) -> KeyPage:
+        """One page a participant. The cursor is the name of the last one."""
+        later = sorted(name for name in self._participants if cursor is None or name > cursor)
+        if not later:
+            return KeyPage(keys=(), next_cursor=None)
+        keys = tuple(KeySummary.of(key) for key in self._participants[later[0]].keys)
+        return KeyPage(keys=keys, next_cursor=later[0] if len(later) > 1 else None)
+
 
 class InMemoryRoles:
     """`ParticipantRoles` in a dictionary: role ARN -> the participant it was last made for."""
@@ -150,3 +161,46 @@ def _require_secret_id(key: KeyVersion) -> str:
     if key.secret_id is None:
         raise KeyNotStoredError(key)
     return key.secret_id
+
+
+class InMemoryBackups:
+    """A `BackupStore` in a dictionary, by name."""
+
+    def __init__(self) -> None:
+        self.documents: dict[str, bytes] = {}
+
+    def create(self, name: str, data: bytes) -> None:
+        self.documents.setdefault(name, data)
+
+    def read(self, name: str, *, limit_bytes: int) -> bytes | None:
+        data = self.documents.get(name)
+        return None if data is None else data[: limit_bytes + 1]
+
+    def holds(self, name: str) -> bool:
+        return name in self.documents
+
+    def remove(self, name: str) -> None:
+        self.documents.pop(name, None)
+
+    def list_names(self, *, prefix: str = "") -> Iterator[str]:
+        return iter(sorted(name for name in self.documents if name.startswith(prefix)))
+
+
+class InMemorySealer:
+    """A `BackupSealer` that keeps what it seals to itself: what it gives out is a ticket, bound to the context."""
+
+    key_name = "in-memory"
+
+    def __init__(self) -> None:
+        self._sealed: dict[bytes, tuple[SecretBytes, dict[str, str]]] = {}
+
+    def seal(self, secret: SecretBytes, *, context: dict[str, str]) -> bytes:
+        ticket = f"ticket-{len(self._sealed)}".encode()
+        self._sealed[ticket] = (secret, dict(context))
+        return ticket
+
+    def unseal(self, sealed: bytes, *, context: dict[str, str]) -> SecretBytes:
+        secret, sealed_under = self._sealed.get(sealed, (None, None))
+        if secret is None or sealed_under != context:
+            raise UnsealError
+        return secret

@@ -38,6 +38,8 @@ class Functions(BaseModel):
     sequence_audit_log: str
     witness_checkpoint: str
     check_audit_integrity: str
+    rotate_keys: str
+    drill_key_restore: str
 
 
 class Deployment(BaseModel):
@@ -61,6 +63,8 @@ class Deployment(BaseModel):
     incidents_table: str
     event_bus: str
     checkpoint_key_arn: str
+    key_backups_bucket: str
+    key_orders_queue_url: str
     audit_queue_url: str
     audit_dead_letter_queue_url: str
     audit_bucket: str

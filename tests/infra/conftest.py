@@ -19,12 +19,23 @@ os.environ.setdefault("JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION", "true")
 ACCOUNT = "123456789012"
 REGION = "eu-central-1"
 CERTIFICATE = f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/0"
-AWS_CONTEXT = {"account": ACCOUNT, "region": REGION, "certificate_arn": CERTIFICATE}
+RECOVERY_KEY = str(ROOT / "tests" / "vectors" / "recovery-public-key.json")
+AWS_CONTEXT = {
+    "account": ACCOUNT,
+    "region": REGION,
+    "certificate_arn": CERTIFICATE,
+    "recovery_public_key": RECOVERY_KEY,
+}
 SITE_KEY = f"arn:aws:kms:{REGION}:999999999999:key"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/pqtransfer/transfer-worker"
 CONTEXTS: dict[str, dict[str, str]] = {
     "local": {},
-    "dev": {"account": ACCOUNT, "region": REGION, "worker_image": f"{IMAGE}:0.1.0"},
+    "dev": {
+        "account": ACCOUNT,
+        "region": REGION,
+        "recovery_public_key": RECOVERY_KEY,
+        "worker_image": f"{IMAGE}:0.1.0",
+    },
     "staging": AWS_CONTEXT,
     "production": {
         **AWS_CONTEXT,

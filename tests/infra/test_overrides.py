@@ -21,7 +21,8 @@ from infra.overrides import (
 )
 from pqtransfer.environment import EnvironmentSettings, name_variable
 
-ACCOUNT = {"account": "123456789012", "region": "eu-central-1"}
+RECOVERY_KEY = {"recovery_public_key": "recovery/recovery-public-key.json"}
+ACCOUNT = {"account": "123456789012", "region": "eu-central-1", **RECOVERY_KEY}
 CERTIFICATE = {"certificate_arn": "arn:aws:acm:eu-central-1:123456789012:certificate/0"}
 STAGING = {"env": "staging", **ACCOUNT, **CERTIFICATE}
 ECR = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -116,7 +117,7 @@ def list_settings() -> list[type[EnvironmentSettings]]:
 
 def test_a_developers_account_follows_the_credentials() -> None:
     """`dev` needs no account named; the CDK knows whose credentials these are."""
-    found = load({"env": "dev"}, CDK_DEFAULT_ACCOUNT="123456789012", CDK_DEFAULT_REGION="eu-west-1")
+    found = load({"env": "dev", **RECOVERY_KEY}, CDK_DEFAULT_ACCOUNT="123456789012", CDK_DEFAULT_REGION="eu-west-1")
     assert (found.account, found.region) == ("123456789012", "eu-west-1")
 
 
@@ -208,7 +209,11 @@ def test_a_missing_setting_is_explained() -> None:
         ({"env": "local", "account": "123456789012"}, {}, "--context env=dev"),
         ({"env": "local"}, {"CDK_DEFAULT_ACCOUNT": "123456789012"}, "scripts/cloud start"),
         (STAGING, {"CDK_DEFAULT_ACCOUNT": "999999999999"}, "choose credentials of account 123456789012"),
-        ({"env": "dev"}, {"CDK_DEFAULT_ACCOUNT": "000000000000", "CDK_DEFAULT_REGION": "us-east-1"}, "embedded cloud"),
+        (
+            {"env": "dev", **RECOVERY_KEY},
+            {"CDK_DEFAULT_ACCOUNT": "000000000000", "CDK_DEFAULT_REGION": "us-east-1"},
+            "embedded cloud",
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_refused(context: dict[str, str], variables: dict[str, str], says: str) -> None:

@@ -38,8 +38,9 @@ def test_the_role_that_participants_trust_outlives_the_fleet(synthesized: Synthe
         if role.get("RoleName") == name
     }
     assert named == {"Storage"}
-    (role,) = synthesized.resources("AWS::IAM::Role", "Storage").values()
-    assert "Policies" not in role
+    roles = synthesized.resources("AWS::IAM::Role", "Storage")
+    assert {role["RoleName"] for role in roles.values()} == {name, name.replace("-worker", "-key-service")}
+    assert not any("Policies" in role for role in roles.values())
     (policy,) = synthesized.resources("AWS::IAM::Policy", "Fleet").values()
     (holder,) = policy["Roles"]
     assert holder["Fn::ImportValue"].startswith(
@@ -88,13 +89,14 @@ def test_a_worker_uses_tables_as_its_adapters_do(synthesized: Synthesized) -> No
     assert "/index/" not in str(list(worker_statements(synthesized)))
 
 
-def test_the_registry_is_listed_by_operators_alone(synthesized: Synthesized) -> None:
-    """No other role scans a table, and an operator scans no other table."""
+def test_the_registry_is_listed_by_operators_and_key_service_alone(synthesized: Synthesized) -> None:
+    """No other role scans a table, and these scan no other table."""
     scans = [(holder, each) for holder, each in synthesized.statements() if "dynamodb:Scan" in actions_of(each)]
-    ((holder, statement),) = scans
-    assert synthesized.resources("AWS::IAM::Role")[holder]["RoleName"].endswith("-operator")
-    assert actions_of(statement) == {"dynamodb:Scan"}
-    assert "TablesParticipants" in str(statement["Resource"])
+    holders = sorted(holder[: len("RolesOperator")] for holder, _ in scans)
+    assert holders == ["KeysDrillKeyR", "KeysRotateKey", "RolesOperator"]
+    for _, statement in scans:
+        assert actions_of(statement) == {"dynamodb:Scan"}
+        assert "TablesParticipants" in str(statement["Resource"])
 
 
 def test_keys_of_sites_are_used_through_s3_alone(synthesize: Synthesize) -> None:

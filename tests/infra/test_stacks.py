@@ -224,7 +224,7 @@ def test_no_role_may_do_everything(synthesized: Synthesized) -> None:
 @pytest.mark.requirement("D4.5")
 @IN_AWS
 def test_keys_are_used_only_where_they_are_meant_to(synthesize: Synthesize, environment: str) -> None:
-    """The checkpoint key opens under a context that names transfer and purpose; the others through their services."""
+    """Checkpoints and backups of keys open under a context that names their purpose; all else through its service."""
     uses = [
         statement
         for _, statement in synthesize(environment).statements()
@@ -239,6 +239,8 @@ def test_keys_are_used_only_where_they_are_meant_to(synthesize: Synthesize, envi
         if statement["Sid"] == "SealCheckpoints":
             assert "kms:EncryptionContext:pqtransfer:purpose" in condition
             assert "kms:EncryptionContext:pqtransfer:transfer_id" in condition
+        elif statement["Sid"] in ("SealKeyBackups", "OpenKeyBackups"):
+            assert '"kms:EncryptionContext:pqtransfer:purpose": "key-backup"' in condition
         else:
             assert "kms:ViaService" in condition
 
@@ -315,4 +317,4 @@ def test_variables_hold_no_secret(synthesized: Synthesized) -> None:
         ),
     ]
     assert variables
-    assert [each for each in variables if names.search(each)] == ["PQTRANSFER_SECRETS_KEY_ARN"]
+    assert [each for each in variables if names.search(each)] == ["PQTRANSFER_SECRETS_KEY_ARN"] * 2

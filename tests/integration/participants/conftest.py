@@ -19,6 +19,7 @@ ACCOUNT = "123456789012"
 TABLE = "participants"
 ROLE_PREFIX = f"arn:aws:iam::{ACCOUNT}:role/pqtransfer/dev/participants/pqtransfer-dev-participant-"
 WORKER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker"
+KEY_SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-key-service"
 BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/pqtransfer-dev-participant-boundary"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
@@ -64,7 +65,7 @@ def roles(aws: None) -> IamParticipantRoles:
         boto3.client("iam"),
         environment="dev",
         role_prefix=ROLE_PREFIX,
-        worker_role_arn=WORKER_ROLE,
+        acting_role_arns=(WORKER_ROLE, KEY_SERVICE_ROLE),
         permissions_boundary_arn=BOUNDARY,
         secrets_key_arn=f"arn:aws:kms:eu-central-1:{ACCOUNT}:key/secrets",
     )

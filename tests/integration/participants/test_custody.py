@@ -27,6 +27,7 @@ from pqtransfer.keys.participant import (
 ACCOUNT = "123456789012"
 ROLE_PREFIX = f"arn:aws:iam::{ACCOUNT}:role/pqtransfer/dev/participants/pqtransfer-dev-participant-"
 WORKER_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker"
+KEY_SERVICE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-key-service"
 SITE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/site-m"
 ROLE_ARN = ROLE_PREFIX + "site-m"
 ROLE_NAME = "pqtransfer-dev-participant-site-m"
@@ -182,7 +183,7 @@ def test_the_role_of_a_participant(roles: IamParticipantRoles, participant: Part
     assert role["PermissionsBoundary"]["PermissionsBoundaryArn"].endswith("participant-boundary")
     assert role["Tags"] == [{"Key": "participant", "Value": "site-m"}]
     [trust] = _document(role["AssumeRolePolicyDocument"])["Statement"]
-    assert trust["Principal"] == {"AWS": [WORKER_ROLE, SITE_ROLE]}
+    assert trust["Principal"] == {"AWS": [WORKER_ROLE, KEY_SERVICE_ROLE, SITE_ROLE]}
     assert trust["Action"] == "sts:AssumeRole"
     [name] = iam.list_role_policies(RoleName=ROLE_NAME)["PolicyNames"]
     policy = _document(iam.get_role_policy(RoleName=ROLE_NAME, PolicyName=name)["PolicyDocument"])
@@ -202,7 +203,7 @@ def test_ensuring_brings_a_role_back_to_what_is_registered(
     iam.update_assume_role_policy(RoleName=ROLE_NAME, PolicyDocument=json.dumps(anyone))
     roles.ensure(participant.model_copy(update={"principals": ()}))
     [trust] = _document(iam.get_role(RoleName=ROLE_NAME)["Role"]["AssumeRolePolicyDocument"])["Statement"]
-    assert trust["Principal"] == {"AWS": [WORKER_ROLE]}
+    assert trust["Principal"] == {"AWS": [WORKER_ROLE, KEY_SERVICE_ROLE]}
 
 
 def test_a_name_that_no_role_can_have(roles: IamParticipantRoles) -> None:
@@ -216,7 +217,7 @@ def test_a_name_that_no_role_can_have(roles: IamParticipantRoles) -> None:
 def test_a_prefix_that_is_no_roles(iam: Any) -> None:
     """A wrong setting is found before any role is made."""
     with pytest.raises(RolePrefixError):
-        IamParticipantRoles(iam, environment="dev", role_prefix="participant-", worker_role_arn=WORKER_ROLE)
+        IamParticipantRoles(iam, environment="dev", role_prefix="participant-", acting_role_arns=(WORKER_ROLE,))
 
 
 def test_a_refusal_names_what_was_refused(

@@ -16,11 +16,14 @@ from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.crypto.identity import PublicIdentity, generate_identity
 from pqtransfer.crypto.keypairs import PrivateKey
+from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import RegisteredParticipant
+from tests.fakes.backups import RECOVERY_KEY
 
 ACCOUNT = "123456789012"
 TABLE = "participants"
+BACKUPS = "backups"
 SITE_ROLE = f"arn:aws:iam::{ACCOUNT}:role/site-m"
 MANAGED = {"name": "site-m", "kind": "managed", "principals": [SITE_ROLE], "buckets": ["models-of-m"]}
 ROLE_NAME = "pqtransfer-dev-participant-site-m"
@@ -34,6 +37,8 @@ WRITES = frozenset(
         "PutResourcePolicy",
         "PutSecretValue",
         "DeleteSecret",
+        "PutObject",
+        "DeleteObject",
     }
 )
 
@@ -54,8 +59,13 @@ class KilledError(BaseException):
 @pytest.fixture
 def environment(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The function's variables, and the table they name."""
+    boto3.client("s3").create_bucket(Bucket=BACKUPS, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     for name, value in {
         "ENVIRONMENT": "dev",
+        "KEY_BACKUPS_BUCKET": BACKUPS,
+        "KEY_BACKUPS_KEY_ARN": boto3.client("kms").create_key()["KeyMetadata"]["Arn"],
+        "KEY_SERVICE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-key-service",
+        "RECOVERY_PUBLIC_KEY": RECOVERY_KEY.public_key.to_json().decode(),
         "PARTICIPANTS_TABLE": TABLE,
         "PARTICIPANT_ROLE_PREFIX": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer/dev/participants/{ROLE_NAME[:-6]}",
         "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker",
@@ -96,7 +106,7 @@ def killed_at(monkeypatch: pytest.MonkeyPatch, *, write: int, after_effect: bool
 
 
 def require_whole(dynamodb: Any) -> RegisteredParticipant:
-    """One ready participant, one role, two secrets that its role reads, and nothing besides."""
+    """One ready participant, one role, two secrets that its role reads, their backups, and nothing besides."""
     [registered] = DynamoKeyRegistry(dynamodb, table_name=TABLE).list_all()
     active = [key for key in registered.keys if key.state is KeyState.ACTIVE]
     assert len(active) == 2
@@ -104,6 +114,8 @@ def require_whole(dynamodb: Any) -> RegisteredParticipant:
     assert [role["RoleName"] for role in roles] == [ROLE_NAME]
     secrets = boto3.client("secretsmanager")
     assert {secret["Name"] for secret in secrets.list_secrets()["SecretList"]} == {key.secret_id for key in active}
+    backups = boto3.client("s3").list_objects_v2(Bucket=BACKUPS).get("Contents", [])
+    assert {each["Key"] for each in backups} == {f"backups/{name_backup(key)}" for key in active}
     for key in active:
         assert key.secret_id is not None
         assert roles[0]["Arn"] in secrets.get_resource_policy(SecretId=key.secret_id)["ResourcePolicy"]
@@ -128,7 +140,7 @@ def test_the_order_of_the_steps(environment: None, dynamodb: Any, monkeypatch: p
     """First what a crash must be known by, last what makes it usable."""
     with killed_at(monkeypatch, write=0, after_effect=False) as calls:
         invoke(MANAGED)
-    secret = ["CreateSecret", "PutResourcePolicy", "PutSecretValue"]
+    secret = ["CreateSecret", "PutResourcePolicy", "PutSecretValue", "PutObject"]
     assert calls == ["TransactWriteItems", "CreateRole", "PutRolePolicy", *secret, *secret, "TransactWriteItems"]
 
 
@@ -148,7 +160,7 @@ def test_repeating_it_lets_the_workers_in_again(environment: None, dynamodb: Any
 
 
 @pytest.mark.parametrize("after_effect", [False, True])
-@pytest.mark.parametrize("write", range(1, 11))
+@pytest.mark.parametrize("write", range(1, 13))
 def test_killed_at_any_write(
     environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, write: int, after_effect: bool
 ) -> None:
@@ -159,10 +171,10 @@ def test_killed_at_any_write(
     require_whole(dynamodb)
 
 
-@pytest.mark.parametrize("second_write", range(1, 14))
+@pytest.mark.parametrize("second_write", range(1, 17))
 def test_killed_twice(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, second_write: int) -> None:
     """Killed between the two secrets, then again at any write of the repair: the third call makes it whole."""
-    with killed_at(monkeypatch, write=6, after_effect=True), pytest.raises(KilledError):
+    with killed_at(monkeypatch, write=7, after_effect=True), pytest.raises(KilledError):
         invoke(MANAGED)
     with killed_at(monkeypatch, write=second_write, after_effect=True), pytest.raises(KilledError):
         invoke(MANAGED)

@@ -20,6 +20,7 @@ from pqtransfer.keys.in_memory import InMemoryKeyRegistry, InMemoryRoles, InMemo
 from pqtransfer.keys.registration import Refusal, Registration, read_registration_request, write_answer
 from pqtransfer.sdk.keyfiles import save_identity
 from pqtransfer.sdk.participants import Participants
+from tests.fakes.backups import make_backups
 
 ROLE = "arn:aws:iam::123456789012:role/hospital-a"
 INPUT, INTEGRITY, UNAVAILABLE = 2, 3, 5
@@ -38,6 +39,7 @@ class MemoryDeployment:
             registry=self.registry,
             roles=InMemoryRoles(),
             vault=self.vault,
+            backups=make_backups(),
             minimum_suite_id=self.minimum_suite_id,
             now=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
         )

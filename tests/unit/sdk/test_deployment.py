@@ -21,6 +21,7 @@ OUTPUTS = {
         "IncidentsTable": "incidents",
         "CheckpointKeyArn": "arn:key",
         "TaskRoleArn": "arn:worker",
+        "KeyBackupsBucket": "key-backups",
         "ExportsOutputRefSomething": "for other stacks",
     },
     "PqtransferAuditLog-dev": {
@@ -39,6 +40,9 @@ OUTPUTS = {
     },
     "PqtransferControl-dev": {
         "QueueUrl": "https://queue",
+        "KeyOrdersQueueUrl": "https://key-orders.fifo",
+        "RotateKeysFunction": "rotate",
+        "DrillKeyRestoreFunction": "drill",
         "DeadLetterQueueUrl": "https://dead",
         "EventBus": "bus",
         "ParticipantRolePrefix": "arn:role-",

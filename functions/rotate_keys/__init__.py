@@ -1,0 +1,1 @@
+"""Keep managed participants' keys young. Runs on a schedule, from a queue, and for `pqtransfer keys rotate`."""

@@ -1,0 +1,43 @@
+"""What the audit log is told of each step in the life of a key."""
+
+from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
+from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.orders import KeyOrder
+from pqtransfer.keys.participant import KeyVersion
+
+
+def describe_step(action: str, key: KeyVersion, order: KeyOrder, **details: str) -> AuditFacts:
+    """A step that was taken with one key."""
+    return AuditFacts(
+        kind=EventKind.KEY,
+        action=action,
+        actor=order.asked_by,
+        target=Target(type="key", id=key.key_id),
+        succeeded=True,
+        correlation_id=order.correlation_id,
+        key_id=key.key_id,
+        suite=key.suite_id,
+        details={
+            "participant": key.participant,
+            "purpose": key.purpose.value,
+            "version": str(key.version),
+            "state": key.state.value,
+            **details,
+        },
+    )
+
+
+def describe_failure(order: KeyOrder, error: PqtransferError) -> AuditFacts:
+    """An order that was not carried out."""
+    purpose = {} if order.purpose is None else {"purpose": order.purpose.value}
+    return AuditFacts(
+        kind=EventKind.KEY,
+        action=f"key.{order.action.value}",
+        actor=order.asked_by,
+        target=Target(type="participant", id=order.participant),
+        succeeded=False,
+        correlation_id=order.correlation_id,
+        severity=Severity.HIGH,
+        reason=f"{error.code}: {error}"[:1024],
+        details=purpose,
+    )

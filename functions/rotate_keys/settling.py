@@ -1,0 +1,104 @@
+"""Let old keys go: RETIRING to RETIRED, RETIRED to DESTROYED once nothing needs them, and secrets that nobody needs.
+
+What cannot be told is not destroyed. The registry says DESTROYED before the private half is deleted, and keeps the
+secret's name until it is: so a crash in between leaves neither a secret that nobody knows of, nor a key that seems
+usable and is gone.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from functions.rotate_keys.records import describe_step
+from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.backups import BackupStore, name_backup
+from pqtransfer.keys.custody import PrivateKeyVault
+from pqtransfer.keys.dependents import KeyDependents
+from pqtransfer.keys.lifecycle import KeyState
+from pqtransfer.keys.orders import KeyOrder
+from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
+from pqtransfer.keys.registry import KeyRegistry
+from pqtransfer.keys.rotation import DueStep, RotationPolicy, find_due_keys, not_before
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What became of a participant's old keys. `kept` are those that something still needs, or that may be needed."""
+
+    retired: tuple[KeyVersion, ...] = ()
+    destroyed: tuple[KeyVersion, ...] = ()
+    kept: tuple[KeyVersion, ...] = ()
+    unknown: tuple[KeyVersion, ...] = ()
+
+
+@dataclass(frozen=True)
+class KeySettler:
+    """Settles old keys by its ports."""
+
+    registry: KeyRegistry
+    vault: PrivateKeyVault
+    backups: BackupStore
+    dependents: KeyDependents
+    trail: AuditTrail
+    policy: RotationPolicy
+    patience: timedelta
+    now: datetime
+
+    def settle(self, order: KeyOrder) -> Settlement:
+        """Take every step that is due for the participant's old keys. Safe to repeat.
+
+        Raises:
+            ParticipantUnknownError: no such participant.
+            AuditUnavailableError, CloudError, RegistryConflictError: a step failed; the next run goes on from there.
+        """
+        registered = self.registry.load(order.participant)
+        destroyed, kept, unknown = [], [], []
+        for key in self._due(registered, DueStep.DESTROY):
+            needed = self._is_needed(key)
+            if needed is None:
+                unknown.append(key)
+            elif needed:
+                kept.append(key)
+            else:
+                destroyed.append(self._destroy(key, registered, order))
+        for key in self._due(registered, DueStep.DISCARD):
+            self._discard(key, order)
+        return Settlement(
+            retired=self._retire(registered, order),
+            destroyed=tuple(destroyed),
+            kept=tuple(kept),
+            unknown=tuple(unknown),
+        )
+
+    def _retire(self, registered: RegisteredParticipant, order: KeyOrder) -> tuple[KeyVersion, ...]:
+        due = self._due(registered, DueStep.RETIRE)
+        if not due:
+            return ()
+        retired = self.registry.change_state(due, KeyState.RETIRED, at=not_before(self.now, registered.keys))
+        self.trail.record(*(describe_step("key.retire", key, order) for key in retired))
+        return retired
+
+    def _is_needed(self, key: KeyVersion) -> bool | None:
+        """None when it cannot be told. Signatures are checked with the public half, which stays."""
+        if key.purpose is KeyPurpose.SIGNING:
+            return False
+        try:
+            return self.dependents.has_dependents(key.key_id)
+        except PqtransferError:
+            return None
+
+    def _destroy(self, key: KeyVersion, registered: RegisteredParticipant, order: KeyOrder) -> KeyVersion:
+        at = not_before(self.now, registered.keys)
+        (destroyed,) = self.registry.change_state([key], KeyState.DESTROYED, at=at)
+        self._discard(destroyed, order)
+        return destroyed
+
+    def _discard(self, key: KeyVersion, order: KeyOrder) -> None:
+        self.trail.record(describe_step("key.destroy", key, order))
+        self.vault.discard(key)
+        self.backups.remove(name_backup(key))
+        self.registry.forget_secrets([key])
+
+    def _due(self, registered: RegisteredParticipant, step: DueStep) -> list[KeyVersion]:
+        return find_due_keys(registered, step, policy=self.policy, patience=self.patience, now=self.now)

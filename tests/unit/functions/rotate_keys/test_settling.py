@@ -1,0 +1,112 @@
+"""Old keys go when their time has come and nothing needs them; what cannot be told stays."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from functions.rotate_keys.settling import Settlement
+from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.keys.backups import name_backup
+from pqtransfer.keys.lifecycle import KeyState
+from pqtransfer.keys.participant import KeyVersion
+from tests.fakes.crashes import CrashError, CrashingPort
+from tests.unit.functions.rotate_keys.world import NOW, WRITES, World, settle_order
+
+KEM, SIGNING = KeyPurpose
+
+
+@pytest.fixture
+def world() -> World:
+    made = World()
+    made.register()
+    return made
+
+
+def rotate_out(world: World, purpose: KeyPurpose) -> KeyVersion:
+    """The key that is RETIRING after a rotation at NOW."""
+    old = world.active(purpose)
+    world.rotator().rotate(world.order(purpose))
+    return old
+
+
+def settle(world: World, *, days: float) -> Settlement:
+    return world.settler(now=NOW + timedelta(days=days)).settle(settle_order())
+
+
+def state_of(world: World, key: KeyVersion) -> KeyState:
+    found = world.registered.find_key(key.key_id)
+    assert found is not None
+    return found.state
+
+
+@pytest.mark.parametrize("purpose", KeyPurpose)
+def test_the_end_of_a_key(world: World, purpose: KeyPurpose) -> None:
+    """RETIRING for a week, RETIRED for a month, then gone: the secret, its name, the backup. The public half stays."""
+    old = rotate_out(world, purpose)
+    for days, state in ((6.9, KeyState.RETIRING), (7, KeyState.RETIRED), (36.9, KeyState.RETIRED)):
+        settle(world, days=days)
+        assert state_of(world, old) is state
+    assert [key.key_id for key in settle(world, days=37).destroyed] == [old.key_id]
+    assert state_of(world, old) is KeyState.DESTROYED
+    assert old.secret_id not in world.vault.secrets
+    assert name_backup(old) not in world.backups.documents
+    world.require_whole()
+    assert (world.trail.actions["key.retire"], world.trail.actions["key.destroy"]) == (2, 1)
+    assert settle(world, days=400) == Settlement()
+
+
+def test_a_key_that_an_envelope_needs(world: World) -> None:
+    """Is kept however old it is, and goes once nothing needs it any more."""
+    old = rotate_out(world, KEM)
+    world.dependents.needed.add(old.key_id)
+    settle(world, days=7)
+    assert [key.key_id for key in settle(world, days=1000).kept] == [old.key_id]
+    assert state_of(world, old) is KeyState.RETIRED
+    world.dependents.needed.clear()
+    assert settle(world, days=1001).destroyed
+    world.require_whole()
+
+
+def test_a_key_of_which_nobody_knows(world: World) -> None:
+    """The index of envelopes does not answer: nothing is destroyed, and others are settled all the same."""
+    kem, signing = rotate_out(world, KEM), rotate_out(world, SIGNING)
+    world.dependents.unknown.add(kem.key_id)
+    settle(world, days=7)
+    settled = settle(world, days=37)
+    assert [key.key_id for key in settled.unknown] == [kem.key_id]
+    assert [key.key_id for key in settled.destroyed] == [signing.key_id]
+    assert state_of(world, kem) is KeyState.RETIRED
+    world.require_whole()
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at_write", range(1, 7))
+def test_killed_while_a_key_is_destroyed(world: World, at_write: int, after_effect: bool) -> None:
+    """The next run finishes: neither a secret without a key, nor a key that seems usable without its secret."""
+    old = rotate_out(world, KEM)
+    settle(world, days=7)
+    countdown = [at_write]
+    dying = world.settler(
+        now=NOW + timedelta(days=37),
+        wrap=lambda port: CrashingPort(port, countdown, after_effect=after_effect, writes=WRITES),
+    )
+    try:
+        dying.settle(settle_order())
+    except CrashError:
+        assert at_write <= 5  # state, record, secret, backup, name
+    if state_of(world, old) is KeyState.RETIRED:
+        world.require_whole()
+    settle(world, days=37)
+    assert state_of(world, old) is KeyState.DESTROYED
+    world.require_whole()
+
+
+@pytest.mark.parametrize("clock", [NOW - timedelta(days=1), NOW - timedelta(days=4000)])
+def test_a_clock_that_runs_backwards_destroys_nothing(world: World, clock: datetime) -> None:
+    """Nothing is due; and once the clock is right again, every period still has its full length."""
+    old = rotate_out(world, KEM)
+    assert world.settler(now=clock).settle(settle_order()) == Settlement()
+    settle(world, days=7)
+    assert world.settler(now=clock).settle(settle_order()) == Settlement()
+    assert settle(world, days=36.9) == Settlement()
+    assert state_of(world, old) is KeyState.RETIRED
