@@ -24,7 +24,13 @@ pytestmark = pytest.mark.e2e
 # The emulator takes the number of an account for the key of its owner.
 ACCOUNT = "123456789012"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{server.REGION}.amazonaws.com/pqtransfer/transfer-worker:0.1.0"
-OVERRIDES = ("flow_logs=false", f"worker_image={IMAGE}", "workers_minimum=2")
+RECOVERY_KEY = ROOT / "tests" / "vectors" / "recovery-public-key.json"
+OVERRIDES = (
+    "flow_logs=false",
+    f"worker_image={IMAGE}",
+    "workers_minimum=2",
+    f"recovery_public_key={RECOVERY_KEY}",
+)
 
 
 @pytest.fixture(scope="module")
