@@ -32,6 +32,7 @@ from pqtransfer.transfers.ledger import TransferLedger, TransferResult
 from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
+from transfer_worker.reencryption import Reencryption
 
 CONTAINERS_PREFIX = "transfers/"
 _CONTAINER_PREFIX = re.compile(rf"{CONTAINERS_PREFIX}([0-9a-f-]{{36}})/")
@@ -119,12 +120,13 @@ class TransferPipeline:
             TransferKind.REWRAP: self._rewrap,
             TransferKind.VERIFY: self._verify,
             TransferKind.UPLOAD: self._refuse_upload,
+            TransferKind.REENCRYPT: self._reencrypt,
         }[request.kind]
         return run_kind(request, context)
 
     def discard(self, request: TransferRequest, context: JobContext) -> None:
         """Drop what a request that will not be completed has uploaded."""
-        if request.kind is TransferKind.ENCRYPT:
+        if request.kind in (TransferKind.ENCRYPT, TransferKind.REENCRYPT):
             discard_upload(request.transfer_id, container=self._own_container(request), context=context)
         elif request.kind is TransferKind.DECRYPT and request.destination is not None:
             destination = S3Location.parse(request.destination)
@@ -217,6 +219,26 @@ class TransferPipeline:
             confirm=context.confirm,
         )
         return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
+
+    def _reencrypt(self, request: TransferRequest, context: JobContext) -> TransferResult:
+        container, manifest = self._named_container(request)
+        own = self._own_container(request)
+        made = Reencryption(
+            registry=self.registry,
+            key_reader=self.key_reader,
+            reservations=self.reservations,
+            minimum_suite_id=self.minimum_suite_id,
+            session_name=self.worker_name,
+            now=self.now,
+        ).run(
+            request,
+            manifest,
+            signing_key=self._holder(request.sender).signing_key(),
+            old=container,
+            new=own,
+            context=context,
+        )
+        return describe_container(made.manifest.body, location=own.locate(""), epoch=made.envelope.body.epoch)
 
     def _verify(self, request: TransferRequest, context: JobContext) -> TransferResult:
         container, manifest = self._named_container(request)

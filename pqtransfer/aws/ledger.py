@@ -30,6 +30,7 @@ from pqtransfer.transfers.ledger import (
     count_tries,
     require_claimable,
     require_legal_step,
+    require_supersedable,
 )
 from pqtransfer.transfers.request import MalformedRequestError, TransferRequest
 
@@ -201,6 +202,21 @@ class DynamoTransferLedger:
             return record
         return _read_record(answer["Attributes"])
 
+    def supersede(self, transfer_id: str, *, by: str) -> None:
+        try:
+            with translated(action=f"note what transfer {transfer_id} was re-encrypted as"):
+                self._table.update_item(
+                    Key={"transfer_id": transfer_id},
+                    UpdateExpression="SET superseded_by = :by",
+                    ConditionExpression="#state = :completed AND "
+                    "(attribute_not_exists(superseded_by) OR superseded_by = :by)",
+                    ExpressionAttributeNames={"#state": "state"},
+                    ExpressionAttributeValues={":by": by, ":completed": TransferState.COMPLETED},
+                )
+        except ConditionFailedError:
+            require_supersedable(self.get(transfer_id), by=by)
+            raise TransferConflictError(transfer_id) from None
+
     def _write_held(
         self,
         lease: Lease,
@@ -277,6 +293,7 @@ def _read_record(item: Any) -> TransferRecord:
             result=TransferResult.model_validate_json(item["result"]) if "result" in item else None,
             failure=Failure.model_validate(item["failure"]) if "failure" in item else None,
             last_error=Failure.model_validate(item["last_error"]) if "last_error" in item else None,
+            superseded_by=item.get("superseded_by"),
         )
     except (KeyError, TypeError, ValueError, OverflowError, OSError, MalformedRequestError) as error:
         raise RecordDamagedError(transfer_id, type(error).__name__) from error

@@ -12,11 +12,12 @@ from pqtransfer.crypto.manifest import MANIFEST_LIMIT_BYTES, Manifest, SignedMan
 from pqtransfer.crypto.payload import open_payload_cipher
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.crypto.suites import require_minimum_suite
-from pqtransfer.errors import InputError, IntegrityError, UnavailableError
+from pqtransfer.errors import AccessError, InputError, IntegrityError, UnavailableError
 from pqtransfer.transfers.folder import (
     ENVELOPE_NAME,
     MANIFEST_NAME,
     PAYLOAD_NAME,
+    RESIGNED_NAME,
     Folder,
     ObjectMissingError,
     StoredObject,
@@ -49,6 +50,17 @@ class TransferEndedError(InputError):
     def __init__(self, record: TransferRecord) -> None:
         reason = f": {record.failure.message}" if record.failure else ""
         super().__init__(f"transfer {record.transfer_id} is {record.state}{reason}")
+
+
+class SupersededError(InputError):
+    """The model was re-encrypted under another id, and its old container is not to be used any more."""
+
+    def __init__(self, transfer_id: str, superseded_by: str) -> None:
+        super().__init__(
+            f"transfer {transfer_id} was re-encrypted as {superseded_by}, because a key that could open it was lost; "
+            "use that one"
+        )
+        self.superseded_by = superseded_by
 
 
 class DamagedPayloadError(IntegrityError):
@@ -110,8 +122,12 @@ def read_trusted_manifest(
     It must be of the transfer that `record` tells of, and of its sender: a whole container, validly signed, put in the
     place of another one is found here. A reader that knows the sender by itself (`sender`) need not trust the ledger.
 
+    Where the signing key does not count any more, the sender's later signature under the same body does
+    (`manifest-resigned.json`), and is what is returned.
+
     Raises:
         NotReadyError, TransferEndedError: the transfer is not COMPLETED.
+        SupersededError: its model was re-encrypted under another id.
         WrongTransferError, WrongSenderError: it is of another transfer or of another sender.
         NotAContainerError, MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
         WeakSuiteError: its suite is under the minimum.
@@ -119,6 +135,8 @@ def read_trusted_manifest(
     """
     if record.state is not TransferState.COMPLETED:
         raise (TransferEndedError if record.state in FINAL_STATES else NotReadyError)(record)
+    if record.superseded_by is not None:
+        raise SupersededError(record.transfer_id, record.superseded_by)
     manifest = read_manifest(container)
     if manifest.body.transfer_id != record.transfer_id:
         raise WrongTransferError(container.locate(""), expected=record.transfer_id, found=manifest.body.transfer_id)
@@ -126,8 +144,34 @@ def read_trusted_manifest(
         if expected not in (None, manifest.body.sender):
             raise WrongSenderError(container.locate(""), expected=str(expected), found=manifest.body.sender)
     require_minimum_suite(manifest.body.suite, minimum_suite_id=minimum_suite_id)
-    manifest.require_signer(find_signing_key(manifest.body.sender, manifest.signing_key.key_id))
+    try:
+        signer = find_signing_key(manifest.body.sender, manifest.signing_key.key_id)
+    except AccessError:
+        resigned = read_resigned_manifest(container, manifest)
+        if resigned is None:
+            raise
+        manifest, signer = resigned, find_signing_key(manifest.body.sender, resigned.signing_key.key_id)
+    manifest.require_signer(signer)
     return manifest
+
+
+def read_resigned_manifest(container: Folder, manifest: SignedManifest) -> SignedManifest | None:
+    """Read the later signature under a manifest, by the key that it carries; None when there is none.
+
+    Raises:
+        MalformedDocumentError, UnknownSuiteError, InvalidSignatureError: what is wrong with it.
+        WrongTransferError: it is under another manifest.
+    """
+    try:
+        document = container.read_document(RESIGNED_NAME, limit_bytes=MANIFEST_LIMIT_BYTES)
+    except ObjectMissingError:
+        return None
+    resigned = SignedManifest.from_json(document.data)
+    if resigned.body != manifest.body:
+        raise WrongTransferError(
+            container.locate(RESIGNED_NAME), expected=manifest.body.transfer_id, found=resigned.body.transfer_id
+        )
+    return resigned
 
 
 def read_trusted_envelope(container: Folder, manifest: Manifest, *, find_signing_key: FindSigningKey) -> StoredEnvelope:

@@ -39,6 +39,7 @@ from pqtransfer.transfers.folder import (
     ObjectExistsError,
     PartsChangedError,
     SourceChangedError,
+    SourceFolder,
     StoredObject,
     StoredPart,
 )
@@ -89,7 +90,7 @@ class EncryptedContainer:
 
 
 def encrypt_model(
-    order: EncryptionOrder, *, source_folder: Folder, source: StoredObject, container: Folder, context: JobContext
+    order: EncryptionOrder, *, source_folder: SourceFolder, source: StoredObject, container: Folder, context: JobContext
 ) -> EncryptedContainer:
     """Encrypt `source` into `container`, going on where an earlier attempt of the same transfer ended.
 
@@ -129,7 +130,7 @@ class _PayloadUpload:
         data_key: SecretBytes,
         resumed: ResumedUpload,
         *,
-        source_folder: Folder,
+        source_folder: SourceFolder,
         source: StoredObject,
         container: Folder,
         context: JobContext,
@@ -155,7 +156,7 @@ class _PayloadUpload:
     def begin(
         cls,
         order: EncryptionOrder,
-        source_folder: Folder,
+        source_folder: SourceFolder,
         source: StoredObject,
         container: Folder,
         context: JobContext,

@@ -16,6 +16,7 @@ from pqtransfer.errors import InputError
 PAYLOAD_NAME = "payload"
 MANIFEST_NAME = "manifest.json"
 ENVELOPE_NAME = "envelope.json"
+RESIGNED_NAME = "manifest-resigned.json"
 
 FillPart: TypeAlias = Callable[[Room], bytes | None]
 """Makes the content of a part in the room it is given; returns the SHA-256 of it where it has that."""
@@ -93,6 +94,16 @@ class RangeSource(Protocol):
         Raises:
             SourceChangedError: the object is no longer the one that was opened.
         """
+
+
+class SourceFolder(Protocol):
+    """Where something is read from."""
+
+    def locate(self, name: str) -> str:
+        """The URI or path of an object, for people."""
+
+    def open(self, stored: StoredObject) -> RangeSource:
+        """A source that reads this state of the object and no other."""
 
 
 class Folder(Protocol):

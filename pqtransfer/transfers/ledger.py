@@ -131,7 +131,7 @@ class TransferResult(BaseModel):
 
 
 class TransferRecord(BaseModel):
-    """One row of the ledger."""
+    """One row of the ledger. `superseded_by` is the transfer that its model was re-encrypted as."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -149,6 +149,7 @@ class TransferRecord(BaseModel):
     result: TransferResult | None = None
     failure: Failure | None = None
     last_error: Failure | None = None
+    superseded_by: str | None = None
 
     @property
     def transfer_id(self) -> str:
@@ -237,6 +238,14 @@ class TransferLedger(Protocol):
             TransferNotFoundError, IllegalStepError: why it cannot be cancelled.
         """
 
+    def supersede(self, transfer_id: str, *, by: str) -> None:
+        """Note that the model of a COMPLETED transfer was re-encrypted as another one. Repeating it changes nothing.
+
+        Raises:
+            TransferNotFoundError, IllegalStepError: there is no such transfer, or it is not COMPLETED.
+            TransferConflictError: it was re-encrypted as a third one already.
+        """
+
 
 def require_legal_step(transfer_id: str, state: TransferState, wanted: TransferState) -> None:
     """Check one step of the state machine.
@@ -258,6 +267,19 @@ def require_claimable(record: TransferRecord, *, at: datetime) -> None:
     require_legal_step(record.transfer_id, record.state, TransferState.RUNNING)
     if record.lease_expires_at is not None and record.lease_expires_at >= at:
         raise ClaimedElsewhereError(record.transfer_id, record.owner or "another worker")
+
+
+def require_supersedable(record: TransferRecord, *, by: str) -> None:
+    """Check that a transfer may be noted as re-encrypted as `by`.
+
+    Raises:
+        IllegalStepError: it is not COMPLETED.
+        TransferConflictError: it was re-encrypted as another one already.
+    """
+    if record.state is not TransferState.COMPLETED:
+        raise IllegalStepError(record.transfer_id, record.state, TransferState.COMPLETED)
+    if record.superseded_by not in (None, by):
+        raise TransferConflictError(record.transfer_id)
 
 
 def count_tries(record: TransferRecord) -> tuple[int, int]:

@@ -7,6 +7,7 @@
 | rewrap  | a container                     | -                    | who may read it from now on            |
 | verify  | a container                     | -                    | -                                      |
 | upload  | - (on the sender's machine)     | -                    | who may read it; never taken by a worker |
+| reencrypt | a container of its sender     | -                    | who may read it from now on, of those who could |
 """
 
 import re
@@ -55,6 +56,7 @@ class TransferKind(StrEnum):
     REWRAP = "rewrap"
     VERIFY = "verify"
     UPLOAD = "upload"
+    REENCRYPT = "reencrypt"
 
 
 class S3Location(BaseModel):
@@ -122,7 +124,7 @@ class TransferRequest(BaseModel):
             raise ValueError("a recipient is named twice")
         if (self.source is None) is not (self.kind is TransferKind.UPLOAD):
             raise ValueError("every kind but upload needs a source; upload has none")
-        if self.kind in (TransferKind.ENCRYPT, TransferKind.REWRAP, TransferKind.UPLOAD) and not self.recipients:
+        if self.kind not in (TransferKind.DECRYPT, TransferKind.VERIFY) and not self.recipients:
             raise ValueError(f"{self.kind} needs at least one recipient")
         if self.kind is TransferKind.DECRYPT and (self.destination is None or self.recipients != (self.sender,)):
             raise ValueError("decrypt needs a destination, and its one recipient is its sender: who asks, reads")

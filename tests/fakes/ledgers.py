@@ -17,6 +17,7 @@ from pqtransfer.transfers.ledger import (
     count_tries,
     require_claimable,
     require_legal_step,
+    require_supersedable,
 )
 from pqtransfer.transfers.request import TransferRequest
 
@@ -115,6 +116,11 @@ class InMemoryLedger:
         require_legal_step(transfer_id, record.state, TransferState.CANCELLED)
         self._change(record, "cancel", state=TransferState.CANCELLED, changed_at=at, lease_expires_at=None)
         return self.records[transfer_id]
+
+    def supersede(self, transfer_id: str, *, by: str) -> None:
+        record = self.get(transfer_id)
+        require_supersedable(record, by=by)
+        self._change(record, "supersede", superseded_by=by)
 
     def _held(self, lease: Lease, *, wanted: TransferState) -> TransferRecord:
         record = self.get(lease.transfer_id)
