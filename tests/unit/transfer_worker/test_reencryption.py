@@ -133,12 +133,12 @@ def test_a_damaged_payload_is_not_passed_on() -> None:
     """Neither a changed payload, nor one that was cut, nor whole segments that are authentic and were not signed."""
     data_key = generate_data_key()
     made = make_container(LARGE, data_key=data_key)
-    office = make_office(LARGE)
     for payload, error in (
         (bytes(len(made.payload)), DamagedSegmentError),
         (made.payload[:-1], DamagedPayloadError),
         (encrypt_again(made, data_key), DamagedPartError),
     ):
+        office = make_office(LARGE)
         office.place(replace(made, payload=payload))
         with pytest.raises(error):
             office.run(**AGAIN)

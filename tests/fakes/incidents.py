@@ -1,0 +1,53 @@
+"""Incidents in memory. An integration test holds them and those in DynamoDB to each other."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from pqtransfer.protection.incidents import STEPS, Incident, IncidentNotFoundError, IncidentStep, Task, TaskPage
+
+
+class InMemoryIncidents:
+    """`IncidentStore` in dictionaries."""
+
+    def __init__(self) -> None:
+        self.incidents: dict[str, Incident] = {}
+        self.tasks: dict[str, dict[str, Task]] = {}
+
+    def open(self, incident: Incident) -> Incident:
+        return self.incidents.setdefault(incident.incident_id, incident)
+
+    def get(self, incident_id: str) -> Incident:
+        if incident_id not in self.incidents:
+            raise IncidentNotFoundError(incident_id)
+        return self.incidents[incident_id]
+
+    def list_all(self) -> list[Incident]:
+        return sorted(self.incidents.values(), key=lambda incident: incident.report.reported_at, reverse=True)
+
+    def advance(self, incident: Incident, step: IncidentStep, *, at: datetime) -> Incident:
+        after, current = incident.move_to(step, at=at), self.get(incident.incident_id)
+        if current.step is incident.step:
+            self.incidents[incident.incident_id] = after
+            return after
+        assert STEPS.index(current.step) >= STEPS.index(step)
+        return current
+
+    def add_tasks(self, incident_id: str, tasks: Iterable[Task]) -> None:
+        recorded = self.tasks.setdefault(incident_id, {})
+        for task in tasks:
+            current = recorded.setdefault(task.transfer_id, task)
+            roles = tuple(sorted({*current.roles, *task.roles}))
+            recorded[task.transfer_id] = current.change(roles=roles)
+
+    def list_tasks(self, incident_id: str, *, cursor: str | None = None, limit: int = 500) -> TaskPage:
+        recorded = self.tasks.get(incident_id, {})
+        rest = sorted(each for each in recorded if cursor is None or each > cursor)
+        page = rest[:limit]
+        return TaskPage(tasks=tuple(recorded[each] for each in page), cursor=page[-1] if len(rest) > limit else None)
+
+    def change_task(self, incident_id: str, before: Task, after: Task) -> bool:
+        recorded = self.tasks.get(incident_id, {})
+        if recorded.get(before.transfer_id) != before:
+            return False
+        recorded[before.transfer_id] = after
+        return True
