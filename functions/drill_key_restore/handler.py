@@ -66,7 +66,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> JsonObject:
             raise
         return {"error": Refusal.of(error).model_dump(mode="json")}
     _publish(settings, report)
-    return _answer(report)
+    return describe_report(report)
 
 
 def connect_drill(settings: DrillKeyRestoreSettings, *, asked_by: str) -> RestoreDrill:
@@ -100,7 +100,8 @@ def _publish(settings: DrillKeyRestoreSettings, report: DrillReport) -> None:
     logger.info("keys drilled", restored=len(report.restored), failed=len(report.failed))
 
 
-def _answer(report: DrillReport) -> JsonObject:
+def describe_report(report: DrillReport) -> JsonObject:
+    """What a caller is told of a drill."""
     return {
         "restored": len(report.restored),
         "failed": [

@@ -53,9 +53,9 @@ def save_identity(identity: PrivateIdentity, directory: Path) -> PublicIdentity:
         elif directory.stat().st_mode & _OTHERS_WRITE:
             raise ExposedKeyError(directory, mode="700")
     public = identity.to_public()
-    _write_new(directory / PRIVATE_KEYS_NAME, identity.to_json().reveal(), mode=0o600)
+    write_key_file(directory / PRIVATE_KEYS_NAME, identity.to_json().reveal(), mode=0o600)
     try:
-        _write_new(directory / PUBLIC_KEYS_NAME, public.to_json(), mode=0o644)
+        write_key_file(directory / PUBLIC_KEYS_NAME, public.to_json(), mode=0o644)
     except BaseException:
         (directory / PRIVATE_KEYS_NAME).unlink()  # written a moment ago by this call; alone it would block the next one
         raise
@@ -71,7 +71,7 @@ def load_public_identity(path: Path) -> PublicIdentity:
         ObjectMissingError, NotAFileError, PathDeniedError: there is no such file.
         MalformedDocumentError, UnknownSuiteError, InvalidKeyError, InvalidProofError: what is wrong with it.
     """
-    return PublicIdentity.from_json(_read(path / PUBLIC_KEYS_NAME if path.is_dir() else path, private=False))
+    return PublicIdentity.from_json(read_key_file(path / PUBLIC_KEYS_NAME if path.is_dir() else path, private=False))
 
 
 def load_private_identity(path: Path) -> PrivateIdentity:
@@ -83,10 +83,16 @@ def load_private_identity(path: Path) -> PrivateIdentity:
         MalformedDocumentError, UnknownSuiteError: what is wrong with it; the error shows nothing of it.
     """
     file = path / PRIVATE_KEYS_NAME if path.is_dir() else path
-    return PrivateIdentity.from_json(SecretBytes(_read(file, private=True)))
+    return PrivateIdentity.from_json(SecretBytes(read_key_file(file, private=True)))
 
 
-def _read(path: Path, *, private: bool) -> bytes:
+def read_key_file(path: Path, *, private: bool, limit_bytes: int = IDENTITY_LIMIT_BYTES) -> bytes:
+    """A key file, at most one byte more than the limit.
+
+    Raises:
+        ObjectMissingError, NotAFileError, PathDeniedError: there is no such file.
+        ExposedKeyError: it is private, and others may read or write it.
+    """
     with explain_os_errors(path):
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         with os.fdopen(descriptor, "rb") as file:
@@ -94,10 +100,16 @@ def _read(path: Path, *, private: bool) -> bytes:
             require_regular_file(path, status)
             if private and status.st_mode & _OTHERS:
                 raise ExposedKeyError(path, mode="600")
-            return file.read(IDENTITY_LIMIT_BYTES + 1)
+            return file.read(limit_bytes + 1)
 
 
-def _write_new(path: Path, data: bytes, *, mode: int) -> None:
+def write_key_file(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a key file that is not there yet, durably.
+
+    Raises:
+        KeysExistError: it is there.
+        PathDeniedError, DiskFullError: it cannot be written.
+    """
     with explain_os_errors(path, needed_bytes=len(data)):
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)

@@ -29,7 +29,8 @@ from pqtransfer.crypto.canonical_json import encode_base64, read_canonical_json,
 from pqtransfer.crypto.envelope import ENVELOPE_CONTEXT, Envelope, open_envelope
 from pqtransfer.crypto.floe import FloeCipher
 from pqtransfer.crypto.identity import PrivateIdentity, PublicIdentity
-from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
+from pqtransfer.crypto.key_backup import KeyBackup
+from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import MANIFEST_CONTEXT, SignedManifest
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import PqtransferError
@@ -46,6 +47,8 @@ ALICE, BOB = make_identity("alice"), make_identity("bob")
 PLAINTEXT = make_bytes("pqt-1-three-bytes plaintext", 3)
 CONTAINER = Container.load(Path(__file__).resolve().parents[1] / "vectors" / "pqt-1-three-bytes")
 MANIFEST = SignedManifest.from_json(CONTAINER.manifest_json).body
+_KEY_BACKUPS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "key-backup.json").read_text())
+_RECOVERY_KEY = PrivateKey(KeyPurpose.KEM, "PQT-2", SecretBytes(bytes.fromhex(_KEY_BACKUPS["recovery_seed"])))
 FILES = ("payload", "manifest_json", "envelope_json")
 SEGMENT_SIZE = 64
 REQUEST = TransferRequest(
@@ -107,6 +110,18 @@ def read_private_identity(data: bytes) -> bool:
         PrivateIdentity.from_json(SecretBytes(data)).to_public().require_valid()
     except PqtransferError:
         return False
+    return True
+
+
+def read_key_backup(data: bytes) -> bool:
+    """A backup that opens holds the key that it names: one of the published ones, or nobody's."""
+    try:
+        backup = KeyBackup.from_json(data)
+        assert backup.to_json() == data, "a second spelling"
+        key = backup.open_with_recovery_key(_RECOVERY_KEY)
+    except PqtransferError:
+        return False
+    assert key.public_key.key_id in {each["key_id"] for each in _KEY_BACKUPS["backups"]}, "a forged backup"
     return True
 
 
@@ -357,6 +372,7 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     ),
     "public-identity": (read_public_identity, [_IDENTITY]),
     "private-identity": (read_private_identity, [BOB.to_json().reveal()]),
+    "key-backup": (read_key_backup, [each["backup"].encode() for each in _KEY_BACKUPS["backups"]]),
     "manifest": (read_manifest, [CONTAINER.manifest_json]),
     "envelope": (read_envelope, [CONTAINER.envelope_json]),
     "container": (read_container, [bytes([n]) + getattr(CONTAINER, file) for n, file in enumerate(FILES)]),

@@ -1,6 +1,8 @@
 """A backup opens with what it was sealed for, and with nothing else."""
 
+import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -14,8 +16,10 @@ from pqtransfer.crypto.key_backup import (
     seal_for_recovery,
 )
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, generate_private_key
+from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import AccessError, IntegrityError
 
+VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "key-backup.json"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 RECOVERY_KEY = generate_private_key(KeyPurpose.KEM, "PQT-2")
 
@@ -112,3 +116,16 @@ def test_a_backup_shows_no_secret() -> None:
     seed = key.to_json().reveal().split(b'"seed":"')[1].split(b'"')[0]
     assert seed not in backup.to_json()
     assert seed.decode() not in repr(backup)
+
+
+@pytest.mark.requirement("D4.2")
+@pytest.mark.parametrize("case", json.loads(VECTORS.read_text())["backups"], ids=lambda case: case["key_id"][:8])
+def test_the_published_backups_open(case: dict[str, str]) -> None:
+    """With the published recovery key, to the key of the published seed."""
+    vectors = json.loads(VECTORS.read_text())
+    recovery = PrivateKey(KeyPurpose.KEM, "PQT-2", SecretBytes(bytes.fromhex(vectors["recovery_seed"])))
+    assert recovery.public_key.key_id == vectors["recovery_key_id"]
+    backup = KeyBackup.from_json(case["backup"].encode())
+    key = PrivateKey(KeyPurpose(case["purpose"]), case["suite"], SecretBytes(bytes.fromhex(case["seed"])))
+    assert backup.key_id == key.public_key.key_id == case["key_id"]
+    assert backup.open_with_recovery_key(recovery).to_json() == key.to_json()
