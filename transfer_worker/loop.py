@@ -10,28 +10,29 @@
 | cancelled meanwhile                   | CANCELLED           | deleted              | dropped               |
 | taken over by another worker          | the other's         | the other's          | the other's           |
 | the worker shuts down                 | given back          | visible at once      | kept                  |
+| the audit log takes no event          | given back          | visible after a wait | kept                  |
+
+Every decision and every end is in the audit log before the ledger or the queue says so. What it could not be told has
+not happened: the attempt is given back, without counting as a try. An attempt that died after it was recorded leaves
+events that the next one repeats; their attempt number tells them apart.
 
 A fault in the program itself ends the process: another worker takes the transfer over when the lease expires, and the
 count of tries in the ledger ends it if it kills every worker.
 """
 
-import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from aws_lambda_powertools import Logger
 
+from pqtransfer.audit.events import AuditFacts
+from pqtransfer.audit.trail import AuditTrail, AuditUnavailableError
 from pqtransfer.aws.queue import QueueMessage, TransferQueue
 from pqtransfer.aws.task_protection import TaskProtection
-from pqtransfer.errors import InputError, PqtransferError, UnavailableError
-from pqtransfer.keys.registry import (
-    KeyNotFoundError,
-    KeyNotUsableError,
-    ParticipantUnknownError,
-    RegistryDamagedError,
-)
+from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.recording.transfers import TransferFacts
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
 from pqtransfer.transfers.heartbeat import Heartbeat
 from pqtransfer.transfers.job import JobContext
@@ -41,8 +42,6 @@ from pqtransfer.transfers.ledger import (
     Lease,
     LeaseLostError,
     Progress,
-    RecordDamagedError,
-    TransferConflictError,
     TransferLedger,
     TransferRecord,
     TransferResult,
@@ -50,45 +49,24 @@ from pqtransfer.transfers.ledger import (
     explain_failure,
 )
 from pqtransfer.transfers.parts import StopSignal
-from pqtransfer.transfers.request import MalformedRequestError, TransferRequest, has_passed
-from pqtransfer.transfers.signed_request import UntrustedRequestError
+from pqtransfer.transfers.request import TransferRequest, has_passed
+from transfer_worker.audit import describe_acceptance, describe_attempt, describe_refusal
 from transfer_worker.health import Health
 from transfer_worker.hold import Hold, ShutdownError
+from transfer_worker.refusals import (
+    NOT_ITS_SENDERS,
+    NOT_TO_BE_RUN,
+    DeadlinePassedError,
+    ReceivedTooOftenError,
+    backoff_seconds,
+)
 from transfer_worker.settings import WorkerSettings
 from transfer_worker.shutdown import Shutdown
 
-FIRST_RETRY_SECONDS = 5.0
-LONGEST_RETRY_SECONDS = 600.0
 LONGEST_IDLE_SECONDS = 30.0
 """Between two tries to reach the queue: well under the time after which a silent loop is taken for hung."""
 
-DAMAGED = (RecordDamagedError, RegistryDamagedError)
-NOT_TO_BE_RUN = (
-    *DAMAGED,
-    MalformedRequestError,
-    UntrustedRequestError,
-    ParticipantUnknownError,
-    KeyNotFoundError,
-    KeyNotUsableError,
-    TransferConflictError,
-)
-"""Why a message is rejected: no request, not its sender's, not the one that has this id, or records are damaged."""
-
 logger = Logger(service="transfer-worker", child=True)
-
-
-class ReceivedTooOftenError(PqtransferError):
-    """The message was received as often as is allowed, and no attempt led anywhere."""
-
-    def __init__(self, receives: int, last_error: str) -> None:
-        super().__init__(f"given up after {receives} receives; the last attempt ended with: {last_error}")
-
-
-class DeadlinePassedError(InputError):
-    """The transfer's deadline was over before it began."""
-
-    def __init__(self, deadline: datetime) -> None:
-        super().__init__(f"the deadline {deadline.isoformat()} was over before a worker was free; submit it again")
 
 
 class Pipeline(Protocol):
@@ -117,6 +95,7 @@ class Worker:
     checkpoints: CheckpointStore
     sealer: DataKeySealer
     pipeline: Pipeline
+    trail: AuditTrail
     protection: TaskProtection
     shutdown: Shutdown
     health: Health
@@ -154,12 +133,16 @@ class Worker:
         """Settle one message, as the table at the head of this file says."""
         try:
             request = self.read_request(message.body)
+        except NOT_ITS_SENDERS as error:
+            self._reject(message, error, describe_refusal(message, error, worker_name=self.name))
+            return
+        facts = describe_attempt(request, worker_name=self.name)
+        try:
             record = self.ledger.submit(request, at=self.now())
             self.health.turned(queue_reached=True)
             lease = self._claim(request)
         except NOT_TO_BE_RUN as error:
-            logger.error("rejected a message", extra={"message_id": message.message_id, "reason": str(error)})
-            self.queue.reject(message, explain_failure(error))
+            self._reject(message, error, (facts.refused_again(error), *facts.suspected(error)))
             return
         except ClaimedElsewhereError as error:
             logger.info("the transfer is held elsewhere", extra={"reason": str(error)})
@@ -167,22 +150,22 @@ class Worker:
             return
         except IllegalStepError as error:
             logger.info("the transfer has ended already", extra={"reason": str(error)})
+            self.trail.record(facts.refused_again(error))
             if error.state is TransferState.COMPLETED:
                 self.checkpoints.clear(request.transfer_id)
             else:
                 self._discard(request)
             self.queue.delete(message)
             return
-        if lease.tries > self.settings.max_receives:
-            last_error = (
-                f"{record.last_error.code}: {record.last_error.message}" if record.last_error else "a dead worker"
-            )
-            given_up = ReceivedTooOftenError(lease.tries - 1, last_error)
-            try:
-                self._give_up(request, lease, message, given_up)
-            except LeaseLostError as error:
-                self._let_go(request, message, error)
-            return
+        try:
+            if lease.tries > self.settings.max_receives:
+                self._give_up(request, lease, message, record)
+            else:
+                self._hold_and_work(request, lease, message)
+        except LeaseLostError as error:  # whenever it is noticed, also while the end is being recorded
+            self._let_go(request, lease, message, error)
+
+    def _hold_and_work(self, request: TransferRequest, lease: Lease, message: QueueMessage) -> None:
         logger.append_keys(transfer_id=request.transfer_id, correlation_id=request.correlation_id)
         self.health.working_on(request.transfer_id)
         hold = Hold(
@@ -196,8 +179,6 @@ class Worker:
         hold.protect()
         try:
             self._work(request, lease, message, hold)
-        except LeaseLostError as error:  # whenever it is noticed, also while the end is being recorded
-            self._let_go(request, message, error)
         finally:
             hold.unprotect()
             self.health.working_on(None)
@@ -218,25 +199,45 @@ class Worker:
             monotonic=self.monotonic,
             on_beat=beat,
         )
-        context = replace(self._context(stop), watch=heartbeat.watch, confirm=heartbeat.confirm)
+        context = replace(self._context(stop), watch=heartbeat.watch, confirm=heartbeat.confirm, attempt=lease.attempt)
         logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
         try:
+            self._run_and_settle(request, lease, message, heartbeat, context)
+        except AuditUnavailableError:
+            self._give_back_unrecorded(lease, heartbeat.read_progress())
+            raise
+
+    def _run_and_settle(
+        self,
+        request: TransferRequest,
+        lease: Lease,
+        message: QueueMessage,
+        heartbeat: Heartbeat,
+        context: JobContext,
+    ) -> None:
+        facts = self._facts(request, lease)
+        try:
+            self.trail.record(*describe_acceptance(message, facts))
             if lease.attempt == 1 and request.deadline is not None and has_passed(request.deadline, now=self.now()):
                 raise DeadlinePassedError(request.deadline)
             with heartbeat:
                 result = self.pipeline.run(request, context)
             progress = heartbeat.read_progress()
+            self.trail.record(facts.completed(result))
             self.ledger.complete(lease, at=self.now(), result=result, progress=progress)
-        except LeaseLostError:
+        except (LeaseLostError, AuditUnavailableError):
             raise
         except ShutdownError as error:
             logger.info("gives the transfer back", extra={"reason": str(error)})
+            self.trail.record(facts.released(error))
             self.ledger.release(lease, at=self.now(), error=None, progress=heartbeat.read_progress())
             self.queue.keep_invisible(message, visibility_seconds=0)
         except UnavailableError as error:
+            self.trail.record(facts.released(error))
             self._retry_later(lease, message, error, heartbeat.read_progress())
         except PqtransferError as error:
             logger.error("transfer failed", extra={"code": error.code, "reason": str(error)})
+            self.trail.record(*facts.failed(error))
             # First the ledger: a worker that was overtaken ends here, and drops nothing of its successor's.
             self.ledger.fail(lease, at=self.now(), failure=explain_failure(error))
             self._discard(request)
@@ -245,6 +246,18 @@ class Worker:
             logger.info("transfer completed", extra={"container": result.location, "bytes": result.plaintext_length})
             self.checkpoints.clear(request.transfer_id)
             self.queue.delete(message)
+
+    def _facts(self, request: TransferRequest, lease: Lease) -> TransferFacts:
+        return describe_attempt(request, worker_name=self.name, attempt=lease.attempt)
+
+    def _reject(self, message: QueueMessage, error: PqtransferError, facts: Sequence[AuditFacts]) -> None:
+        logger.error("rejected a message", extra={"message_id": message.message_id, "reason": str(error)})
+        self.trail.record(*facts)
+        self.queue.reject(message, explain_failure(error))
+
+    def _give_back_unrecorded(self, lease: Lease, progress: Progress) -> None:
+        """No fault of the transfer, so no try of it: the audit log took no event."""
+        self.ledger.release(lease, at=self.now(), error=None, progress=progress)
 
     def _claim(self, request: TransferRequest) -> Lease:
         at = self.now()
@@ -267,8 +280,9 @@ class Worker:
             buffer_budget_bytes=self.settings.buffer_budget_bytes,
         )
 
-    def _let_go(self, request: TransferRequest, message: QueueMessage, error: LeaseLostError) -> None:
+    def _let_go(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: LeaseLostError) -> None:
         logger.info("lets the transfer go", extra={"reason": str(error)})
+        self.trail.record(self._facts(request, lease).lost(error))
         if error.state is TransferState.CANCELLED:
             self._discard(request)
             self.queue.delete(message)
@@ -288,16 +302,17 @@ class Worker:
         self.ledger.release(lease, at=self.now(), error=explain_failure(error), progress=progress)
         self.queue.keep_invisible(message, visibility_seconds=wait_seconds)
 
-    def _give_up(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: PqtransferError) -> None:
+    def _give_up(self, request: TransferRequest, lease: Lease, message: QueueMessage, record: TransferRecord) -> None:
+        last = record.last_error
+        said = f"{last.code}: {last.message}" if last else "a dead worker"
+        error = ReceivedTooOftenError(lease.tries - 1, said)
         logger.error("gives the transfer up", extra={"transfer_id": request.transfer_id, "reason": str(error)})
         failure = explain_failure(error)
+        try:
+            self.trail.record(self._facts(request, lease).abandoned(error))
+        except AuditUnavailableError:
+            self._give_back_unrecorded(lease, record.progress)
+            raise
         self.ledger.fail(lease, at=self.now(), failure=failure)
         self._discard(request)
         self.queue.reject(message, failure)
-
-
-def backoff_seconds(attempt: int) -> float:
-    """How long to wait after the given attempt (from 1): exponential with full jitter, at most 10 minutes."""
-    doublings = min(attempt - 1, 10)  # enough to reach the longest; more would overflow in a long outage
-    ceiling = min(LONGEST_RETRY_SECONDS, FIRST_RETRY_SECONDS * 2.0**doublings)
-    return random.uniform(FIRST_RETRY_SECONDS / 2, ceiling)  # noqa: S311 - jitter needs no secrecy

@@ -15,6 +15,7 @@ from types import FrameType
 
 from aws_lambda_powertools import Logger
 
+from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.checkpoints import DynamoCheckpointStore, KmsDataKeySealer
 from pqtransfer.aws.clients import (
     WAITING_READ_TIMEOUT_SECONDS,
@@ -81,6 +82,12 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
     if settings.data_endpoint_url or settings.data_profile:
         data_session = make_session(profile=settings.data_profile, region=session.region_name)
         data = S3Connection.open(data_session, endpoint_url=settings.data_endpoint_url)
+    trail = connect_audit_trail(
+        session,
+        queue_url=settings.audit_queue_url,
+        service="transfer-worker",
+        spool_directory=settings.audit_spool,
+    )
     pipeline = TransferPipeline(
         storage=S3Storage(settings.data_bucket, data, sites),
         ledger=ledger,
@@ -93,6 +100,7 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
             index=DynamoDependencyIndex.open(session, settings.envelopes_table),
             minimum_suite_id=settings.minimum_suite,
         ),
+        trail=trail,
         now=read_clock,
     )
 
@@ -114,6 +122,7 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         checkpoints=DynamoCheckpointStore(checkpoints),
         sealer=KmsDataKeySealer(session.client("kms", config=config), key_id=settings.checkpoint_key_arn),
         pipeline=pipeline,
+        trail=trail,
         protection=TaskProtection(os.environ.get("ECS_AGENT_URI")),
         shutdown=shutdown,
         health=Health(worker_name=name, monotonic=time.monotonic),

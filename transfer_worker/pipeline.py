@@ -5,10 +5,11 @@ Everything that touches AWS is passed in, so the same pipeline runs on fakes.
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
+from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.crypto.suites import require_minimum_suite
@@ -18,7 +19,10 @@ from pqtransfer.keys.holder import KeyHolder, ManagedKeyHolder
 from pqtransfer.keys.participant import Participant, ParticipantKind
 from pqtransfer.keys.registry import KeyRegistry, find_signing_key, resolve_recipients
 from pqtransfer.protection.reserving import KeyReservations
+from pqtransfer.recording.keys import KeyFacts, RecordingKeyReader
+from pqtransfer.recording.recorder import JobRecorder
 from pqtransfer.transfers.container import (
+    StoredEnvelope,
     describe_container,
     open_data_key,
     read_trusted_envelope,
@@ -29,9 +33,11 @@ from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, enc
 from pqtransfer.transfers.folder import Folder
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import TransferLedger, TransferResult
+from pqtransfer.transfers.observing import telling
 from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
+from transfer_worker.audit import describe_attempt
 from transfer_worker.reencryption import Reencryption
 
 CONTAINERS_PREFIX = "transfers/"
@@ -97,7 +103,7 @@ class Storage(Protocol):
 
 @dataclass(frozen=True)
 class TransferPipeline:
-    """Runs requests. `now` gives the time that goes into manifests."""
+    """Runs requests. `now` gives the time that goes into manifests; `trail` takes each operation before its effect."""
 
     storage: Storage
     ledger: TransferLedger
@@ -106,6 +112,7 @@ class TransferPipeline:
     minimum_suite_id: str
     worker_name: str
     reservations: KeyReservations
+    trail: AuditTrail
     now: Callable[[], datetime]
 
     def run(self, request: TransferRequest, context: JobContext) -> TransferResult:
@@ -113,6 +120,7 @@ class TransferPipeline:
 
         Raises:
             PqtransferError: why it cannot be done; `UnavailableError` when trying again may help.
+            AuditUnavailableError: what was done could not be put on record, and so had no effect.
         """
         run_kind = {
             TransferKind.ENCRYPT: self._encrypt,
@@ -122,7 +130,7 @@ class TransferPipeline:
             TransferKind.UPLOAD: self._refuse_upload,
             TransferKind.REENCRYPT: self._reencrypt,
         }[request.kind]
-        return run_kind(request, context)
+        return run_kind(request, replace(context, observer=self._recorder(request, context)))
 
     def discard(self, request: TransferRequest, context: JobContext) -> None:
         """Drop what a request that will not be completed has uploaded."""
@@ -139,12 +147,12 @@ class TransferPipeline:
         location = request.source_location
         if location.bucket == self.storage.data_bucket and location.key.startswith(CONTAINERS_PREFIX):
             raise NotAModelError(str(location))
-        self._require_bucket_of_sender(location.bucket, request.sender)
+        self._require_bucket_of_sender(location.bucket, request, context)
         require_minimum_suite(request.suite, minimum_suite_id=self.minimum_suite_id)
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
-        signing_key = self._holder(request.sender).signing_key()
+        signing_key = self._holder(request, context).signing_key()
         source_folder = self.storage.site(location.bucket)
         made = encrypt_model(
             EncryptionOrder(
@@ -177,22 +185,24 @@ class TransferPipeline:
         destination = S3Location.parse(request.destination or "")
         if destination.bucket == self.storage.data_bucket:
             raise PlaintextInDataBucketError(str(destination))
-        self._require_bucket_of_sender(destination.bucket, request.sender)
-        container, manifest = self._named_container(request)
-        stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
-        keys = self._holder(request.sender).opening_keys(stored.envelope.recipient_key_ids)
+        self._require_bucket_of_sender(destination.bucket, request, context)
+        container, manifest = self._named_container(request, context)
+        stored = self._read_envelope(container, manifest, context)
+        keys = self._holder(request, context).opening_keys(stored.envelope.recipient_key_ids)
         order = DecryptionOrder(
             job_id=request.transfer_id,
             manifest=manifest.body,
-            data_key=open_data_key(manifest.body, stored.envelope, keys),
+            data_key=open_data_key(manifest.body, stored.envelope, keys, observer=context.observer),
             destination_name=destination.key,
         )
-        decrypt_model(order, container=container, destination=self.storage.site(destination.bucket), context=context)
+        site = self.storage.site(destination.bucket)
+        with telling(context.observer, "model.decrypt"):
+            decrypt_model(order, container=container, destination=site, context=context)
         return describe_container(manifest.body, location=str(destination), epoch=stored.envelope.body.epoch)
 
     def _rewrap(self, request: TransferRequest, context: JobContext) -> TransferResult:
-        container, manifest = self._named_container(request)
-        holder = self._holder(request.sender)
+        container, manifest = self._named_container(request, context)
+        holder = self._holder(request, context)
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
@@ -213,19 +223,18 @@ class TransferPipeline:
             order,
             manifest.body,
             container=container,
-            read_current=lambda: read_trusted_envelope(
-                container, manifest.body, find_signing_key=self._find_signing_key
-            ),
+            read_current=lambda: self._read_envelope(container, manifest, context),
             confirm=context.confirm,
+            observer=context.observer,
         )
         return describe_container(manifest.body, location=container.locate(""), epoch=envelope.body.epoch)
 
     def _reencrypt(self, request: TransferRequest, context: JobContext) -> TransferResult:
-        container, manifest = self._named_container(request)
+        container, manifest = self._named_container(request, context)
         own = self._own_container(request)
         made = Reencryption(
             registry=self.registry,
-            key_reader=self.key_reader,
+            key_reader=self._key_reader(request, context),
             reservations=self.reservations,
             minimum_suite_id=self.minimum_suite_id,
             session_name=self.worker_name,
@@ -233,7 +242,7 @@ class TransferPipeline:
         ).run(
             request,
             manifest,
-            signing_key=self._holder(request.sender).signing_key(),
+            signing_key=self._holder(request, context).signing_key(),
             old=container,
             new=own,
             context=context,
@@ -241,40 +250,67 @@ class TransferPipeline:
         return describe_container(made.manifest.body, location=own.locate(""), epoch=made.envelope.body.epoch)
 
     def _verify(self, request: TransferRequest, context: JobContext) -> TransferResult:
-        container, manifest = self._named_container(request)
-        stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
-        verify_payload(manifest.body, container=container, context=context)
+        container, manifest = self._named_container(request, context)
+        stored = self._read_envelope(container, manifest, context)
+        with telling(context.observer, "payload.verify"):
+            verify_payload(manifest.body, container=container, context=context)
         return describe_container(manifest.body, location=container.locate(""), epoch=stored.envelope.body.epoch)
 
     def _refuse_upload(self, request: TransferRequest, _context: JobContext) -> TransferResult:
         raise UploadNotForWorkersError(request.transfer_id)
 
-    def _require_bucket_of_sender(self, bucket: str, sender: str) -> None:
+    def _require_bucket_of_sender(self, bucket: str, request: TransferRequest, context: JobContext) -> None:
         """The worker's role reads and writes the buckets of every site: it must be told for whom it may use which."""
-        participant = self.registry.load(sender).participant
+        participant = self.registry.load(request.sender).participant
+        recorder = self._recorder(request, context)
         if bucket not in participant.buckets:
-            raise BucketNotOfSenderError(bucket, participant)
+            refusal = BucketNotOfSenderError(bucket, participant)
+            self.trail.record(recorder.facts.bucket_denied(bucket, refusal))
+            raise refusal
+        self.trail.record(recorder.facts.bucket_allowed(bucket))
 
     def _own_container(self, request: TransferRequest) -> Folder:
         return self.storage.container(f"transfers/{request.transfer_id}/")
 
-    def _named_container(self, request: TransferRequest) -> tuple[Folder, SignedManifest]:
+    def _named_container(self, request: TransferRequest, context: JobContext) -> tuple[Folder, SignedManifest]:
         """The container that a request names, and its manifest, signed by a key that the registry holds."""
         location = request.source_location
         place = _CONTAINER_PREFIX.fullmatch(location.key)
         if location.bucket != self.storage.data_bucket or place is None:
             raise ContainerElsewhereError(str(location), self.storage.data_bucket)
         container = self.storage.container(location.key)
-        manifest = read_trusted_manifest(
-            container,
-            self.ledger.get(place.group(1)),
-            find_signing_key=self._find_signing_key,
-            minimum_suite_id=self.minimum_suite_id,
-        )
+        record = self.ledger.get(place.group(1))
+        with telling(context.observer, "manifest.verify"):
+            manifest = read_trusted_manifest(
+                container,
+                record,
+                find_signing_key=self._find_signing_key,
+                minimum_suite_id=self.minimum_suite_id,
+            )
+        context.observer.manifest_verified(manifest)
         return container, manifest
+
+    def _read_envelope(self, container: Folder, manifest: SignedManifest, context: JobContext) -> StoredEnvelope:
+        """The container's envelope, signed by a key that the registry holds."""
+        with telling(context.observer, "envelope.verify"):
+            stored = read_trusted_envelope(container, manifest.body, find_signing_key=self._find_signing_key)
+        context.observer.envelope_verified(stored.envelope)
+        return stored
 
     def _find_signing_key(self, participant: str, key_id: str) -> PublicKey:
         return find_signing_key(participant, key_id, registry=self.registry)
 
-    def _holder(self, participant: str) -> KeyHolder:
-        return ManagedKeyHolder(participant, self.registry, self.key_reader, self.worker_name)
+    def _holder(self, request: TransferRequest, context: JobContext) -> KeyHolder:
+        return ManagedKeyHolder(
+            request.sender, self.registry, self._key_reader(request, context), self.worker_name
+        )
+
+    def _key_reader(self, request: TransferRequest, context: JobContext) -> RecordingKeyReader:
+        """The way to private keys; the use of each is put on record before it is handed out."""
+        through = self._recorder(request, context).facts.through
+        facts = KeyFacts(request.sender, request.correlation_id, {"transfer": request.transfer_id, **through})
+        return RecordingKeyReader(self.key_reader, self.trail, facts)
+
+    def _recorder(self, request: TransferRequest, context: JobContext) -> JobRecorder:
+        facts = describe_attempt(request, worker_name=self.worker_name, attempt=context.attempt)
+        return JobRecorder(self.trail, facts)

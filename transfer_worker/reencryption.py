@@ -84,7 +84,7 @@ class Reencryption:
         recipients = resolve_recipients(
             request.recipients, registry=self.registry, minimum_suite_id=self.minimum_suite_id
         )
-        source = DecryptedContainer(old, body, self._open(manifest, envelope, owners))
+        source = DecryptedContainer(old, body, self._open(manifest, envelope, owners, context))
         order = EncryptionOrder(
             transfer_id=request.transfer_id,
             suite_id=body.suite,
@@ -102,7 +102,9 @@ class Reencryption:
         )
         return encrypt_model(order, source_folder=source, source=source.model, container=new, context=context)
 
-    def _open(self, manifest: SignedManifest, envelope: Envelope, owners: dict[str, str]) -> SecretBytes:
+    def _open(
+        self, manifest: SignedManifest, envelope: Envelope, owners: dict[str, str], context: JobContext
+    ) -> SecretBytes:
         """The data key, opened with a key that the system keeps: one that may be used, or else one that was revoked."""
         keys = find_managed_keys(self.registry, owners, rescue=True)
         if not keys:
@@ -110,4 +112,4 @@ class Reencryption:
         opening = read_managed_key(
             keys[0], registry=self.registry, reader=self.key_reader, session_name=self.session_name
         )
-        return open_data_key(manifest.body, envelope, [opening])
+        return open_data_key(manifest.body, envelope, [opening], observer=context.observer)

@@ -1,5 +1,6 @@
 """What a worker must be told, and by which environment variable. The infrastructure reads the names from here."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -32,6 +33,12 @@ class WorkerSettings(EnvironmentSettings):
     participant_role_prefix: str = Field(
         description="the ARN of a managed participant's role, up to the participant's name",
         examples=["arn:aws:iam::123456789012:role/pqtransfer/dev/participants/pqtransfer-dev-participant-"],
+    )
+    audit_queue_url: str = Field(description="the SQS queue of the audit log", examples=["https://..."])
+    audit_spool: Path | None = Field(
+        default=None,
+        description="a directory that outlives the worker, in which audit events wait for their queue",
+        examples=["/var/lib/pqtransfer/audit"],
     )
     data_endpoint_url: str | None = Field(
         default=None,

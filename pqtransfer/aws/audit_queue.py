@@ -56,6 +56,7 @@ def connect_audit_trail(
     service: str,
     spool_directory: Path | None,
     spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
+    endpoint_url: str | None = None,
 ) -> ProducerTrail:
     """The audit trail of this running instance; one for each process.
 
@@ -67,11 +68,13 @@ def connect_audit_trail(
             again; events are durable there, and reach the queue a moment later. None (a Lambda, a container without a
             volume): every event goes to the queue before `record` returns.
         spool_limit_bytes: what may wait there for the queue.
+        endpoint_url: the address of an emulated cloud.
 
     Raises:
         SpoolRefusedError: the directory takes no spool.
     """
-    client = session.client("sqs", config=prompt_client_config(within_seconds=SEND_WITHIN_SECONDS))
+    config = prompt_client_config(within_seconds=SEND_WITHIN_SECONDS)
+    client = session.client("sqs", endpoint_url=endpoint_url, config=config)
     sink = SqsEventSink(client, queue_url=queue_url)
     spool = None
     if spool_directory is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from pqtransfer.crypto.secret import SecretBytes
-from pqtransfer.transfers.folder import StoredPart
+from pqtransfer.transfers.folder import StoredObject, StoredPart
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,11 @@ class Checkpoint:
     part_size_bytes: int
     floe_header: bytes
     sealed_data_key: bytes | None = None
+
+    def is_of(self, source: StoredObject) -> bool:
+        """True when the source is still the one that the upload was begun for."""
+        pinned = (self.source_etag, self.source_version_id, self.source_size_bytes)
+        return pinned == (source.etag, source.version_id, source.size_bytes)
 
 
 class CheckpointStore(Protocol):

@@ -23,6 +23,7 @@ from pqtransfer.transfers.folder import (
     StoredObject,
 )
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferResult, TransferState
+from pqtransfer.transfers.observing import UNOBSERVED, JobObserver, telling
 
 FindSigningKey: TypeAlias = Callable[[str, str], PublicKey]
 """Gives the signing key that a participant (first argument) is known to have under a key id (second)."""
@@ -237,14 +238,19 @@ def open_cipher(manifest: Manifest, data_key: SecretBytes) -> FloeCipher:
     )
 
 
-def open_data_key(manifest: Manifest, envelope: Envelope, keys: Sequence[PrivateKey]) -> SecretBytes:
+def open_data_key(
+    manifest: Manifest, envelope: Envelope, keys: Sequence[PrivateKey], *, observer: JobObserver = UNOBSERVED
+) -> SecretBytes:
     """The data key, opened from the envelope and checked against the payload header.
 
     Raises:
         NotARecipientError, DamagedEnvelopeError, WrongDataKeyError: why it cannot be had.
     """
-    data_key = open_envelope(envelope, manifest, keys)
-    open_cipher(manifest, data_key)
+    with telling(observer, "envelope.open"):
+        data_key = open_envelope(envelope, manifest, keys)
+        open_cipher(manifest, data_key)
+    used = (key.public_key.key_id for key in keys if key.public_key.key_id in envelope.recipient_key_ids)
+    observer.envelope_opened(envelope, key_id=next(used))
     return data_key
 
 

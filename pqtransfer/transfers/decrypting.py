@@ -64,6 +64,7 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
     meter = context.start_meter(bytes_total=geometry.plaintext_length_bytes, parts_total=geometry.part_count)
     meter.skip(sum(geometry.part_plaintext(index).length for index in parts), parts=len(parts))
     if resumed.completed is not None:
+        context.observer.model_decrypted(manifest)
         return resumed.completed
     source = container.open(payload)
 
@@ -86,6 +87,7 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
         parts_in_flight=context.parts_in_flight(geometry.part_size_bytes),
         stop=context.stop,
     )
+    context.observer.model_decrypted(manifest)
     context.confirm()
     return complete_upload(
         destination, order.destination_name, checkpoint.upload_id, parts, floe_header=manifest.floe_header

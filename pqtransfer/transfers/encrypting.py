@@ -151,6 +151,7 @@ class _PayloadUpload:
         self._source_folder = source_folder
         self._source = source
         self._context = context
+        self.observer = context.observer
 
     @classmethod
     def begin(
@@ -165,7 +166,8 @@ class _PayloadUpload:
         checkpoint = context.checkpoints.load(order.transfer_id)
         resumed = None
         if checkpoint is not None:
-            _require_same_source(checkpoint, source, source_folder.locate(source.name))
+            if not checkpoint.is_of(source):
+                raise SourceChangedError(source_folder.locate(source.name))
             part_count = PayloadGeometry(source.size_bytes, checkpoint.part_size_bytes).part_count
             resumed = resume_upload(
                 container, PAYLOAD_NAME, checkpoint, checkpoints=context.checkpoints, part_count=part_count
@@ -260,6 +262,7 @@ def discard_upload(transfer_id: str, *, container: Folder, context: JobContext) 
 def _start_afresh(order: EncryptionOrder, source: StoredObject, container: Folder, context: JobContext) -> Checkpoint:
     geometry = plan_payload(source.size_bytes, part_size_bytes=order.part_size_bytes)
     data_key = generate_data_key()
+    context.observer.data_key_made(transfer_id=order.transfer_id, suite_id=order.suite_id)
     cipher = create_payload_cipher(
         data_key, suite_id=order.suite_id, transfer_id=order.transfer_id, sender=order.sender
     )
@@ -281,15 +284,6 @@ def _start_afresh(order: EncryptionOrder, source: StoredObject, container: Folde
     )
     context.checkpoints.create(checkpoint)
     return checkpoint
-
-
-def _require_same_source(checkpoint: Checkpoint, source: StoredObject, uri: str) -> None:
-    if (checkpoint.source_etag, checkpoint.source_version_id, checkpoint.source_size_bytes) != (
-        source.etag,
-        source.version_id,
-        source.size_bytes,
-    ):
-        raise SourceChangedError(uri)
 
 
 def _settle_manifest(
@@ -317,6 +311,7 @@ def _settle_manifest(
         metadata=order.metadata,
     )
     manifest = sign_manifest(body, order.signing_key)
+    upload.observer.model_encrypted(manifest)
     try:
         upload.container.create_document(MANIFEST_NAME, manifest.to_json())
     except ObjectExistsError:
@@ -339,6 +334,7 @@ def _settle_envelope(order: EncryptionOrder, upload: _PayloadUpload, manifest: S
         signer=order.sender,
         signing_key=order.signing_key,
     )
+    upload.observer.envelope_wrapped(envelope)
     try:
         upload.container.create_document(ENVELOPE_NAME, envelope.to_json())
     except ObjectExistsError:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
+from pqtransfer.transfers.observing import UNOBSERVED, JobObserver
 from pqtransfer.transfers.parts import DEFAULT_BUFFER_BUDGET_BYTES, StopSignal, count_parts_in_flight
 from pqtransfer.transfers.progress import ProgressMeter
 
@@ -22,6 +23,7 @@ class JobContext:
 
     `confirm` raises when the job is not ours any more. It is called before an upload is begun and others in its place
     are dropped: a worker that was frozen and overtaken would otherwise begin anew what its successor has finished.
+    `observer` is told of each cryptographic operation. `attempt` counts the tries at the same transfer.
     """
 
     checkpoints: CheckpointStore
@@ -31,6 +33,8 @@ class JobContext:
     buffer_budget_bytes: int = DEFAULT_BUFFER_BUDGET_BYTES
     watch: Callable[[ProgressMeter], None] = ignore_progress
     confirm: Callable[[], None] = take_as_ours
+    observer: JobObserver = UNOBSERVED
+    attempt: int = 1
 
     def start_meter(self, *, bytes_total: int, parts_total: int) -> ProgressMeter:
         """A meter for this job, shown to whoever watches."""

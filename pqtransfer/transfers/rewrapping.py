@@ -13,6 +13,7 @@ from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.transfers.container import StoredEnvelope, open_data_key
 from pqtransfer.transfers.folder import ENVELOPE_NAME, DocumentChangedError, Folder
 from pqtransfer.transfers.job import take_as_ours
+from pqtransfer.transfers.observing import UNOBSERVED, JobObserver
 
 MAXIMUM_ROUNDS = 3
 
@@ -39,12 +40,14 @@ def rewrap_envelope(
     container: Folder,
     read_current: Callable[[], StoredEnvelope],
     confirm: Callable[[], None] = take_as_ours,
+    observer: JobObserver = UNOBSERVED,
 ) -> Envelope:
     """Open the envelope, wrap the data key to the new recipients, and replace it if nobody else did meanwhile.
 
     `read_current` reads the envelope as it stands, and checks who signed it. When somebody else replaced it, all of it
     is done anew, a few times. `confirm` raises when the rewrap is not ours any more: one that was overtaken must not
-    undo what was asked for after it, so the envelope is read first and then the lease confirmed.
+    undo what was asked for after it, so the envelope is read first and then the lease confirmed. `observer` is told of
+    each unwrapping and wrapping, also of one that somebody else outran.
 
     Raises:
         NotARecipientError, DamagedEnvelopeError, WrongDataKeyError: the old envelope cannot be opened.
@@ -53,10 +56,10 @@ def rewrap_envelope(
     """
     for _ in range(MAXIMUM_ROUNDS - 1):
         try:
-            return _rewrap_once(order, manifest, container, read_current, confirm)
+            return _rewrap_once(order, manifest, container, read_current, confirm, observer)
         except DocumentChangedError:
             continue
-    return _rewrap_once(order, manifest, container, read_current, confirm)
+    return _rewrap_once(order, manifest, container, read_current, confirm, observer)
 
 
 def _rewrap_once(
@@ -65,6 +68,7 @@ def _rewrap_once(
     container: Folder,
     read_current: Callable[[], StoredEnvelope],
     confirm: Callable[[], None],
+    observer: JobObserver,
 ) -> Envelope:
     stored = read_current()
     confirm()
@@ -72,7 +76,8 @@ def _rewrap_once(
     wanted = {key.key_id for key in order.recipients}
     if set(current.recipient_key_ids) == wanted and current.signing_key == order.signing_key.public_key:
         return current
-    data_key = open_data_key(manifest, current, order.find_opening_keys(current.recipient_key_ids))
+    keys = order.find_opening_keys(current.recipient_key_ids)
+    data_key = open_data_key(manifest, current, keys, observer=observer)
     epoch = current.body.epoch + 1
     recipients = order.recipients if order.reserve_recipients is None else order.reserve_recipients(epoch)
     envelope = seal_envelope(
@@ -85,5 +90,6 @@ def _rewrap_once(
         signing_key=order.signing_key,
         epoch=epoch,
     )
+    observer.envelope_wrapped(envelope)
     container.replace_document(ENVELOPE_NAME, envelope.to_json(), etag=stored.etag)
     return envelope

@@ -4,7 +4,7 @@ Whoever may send to the queue could otherwise have a worker act for any particip
 signature is ML-DSA (FIPS 204) over the request's own bytes, under a context string that no other document uses.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -28,6 +28,15 @@ class UntrustedRequestError(AccessError):
 
     def __init__(self, sender: str) -> None:
         super().__init__(f"the request names {sender}, whose signature it does not carry; submit it as {sender}")
+
+
+class RequestClaims(NamedTuple):
+    """What a message says of itself, true or not: for a record of who was refused."""
+
+    sender: str
+    transfer_id: str
+    correlation_id: str
+    signing_key_id: str
 
 
 class _SignedRequest(BaseModel):
@@ -54,14 +63,27 @@ def read_signed_request(message: str, *, find_signing_key: FindSigningKey) -> Tr
         UntrustedRequestError: its sender did not sign it.
         PqtransferError: what `find_signing_key` raises for a sender or key that is not known.
     """
+    signed, request = _read(message)
+    key = find_signing_key(request.sender, signed.signing_key_id)
+    if not key.verifies(signed.signature, signed.request.encode(), context=REQUEST_CONTEXT):
+        raise UntrustedRequestError(request.sender)
+    return request
+
+
+def read_claims(message: str) -> RequestClaims | None:
+    """What a message says of itself. Nothing of it is checked but its form; None when it is no signed request."""
+    try:
+        signed, request = _read(message)
+    except MalformedRequestError:
+        return None
+    return RequestClaims(request.sender, request.transfer_id, request.correlation_id, signed.signing_key_id)
+
+
+def _read(message: str) -> tuple[_SignedRequest, TransferRequest]:
     if len(message) > REQUEST_LIMIT_BYTES:
         raise MalformedRequestError(f"the message has more than {REQUEST_LIMIT_BYTES} bytes")
     try:
         signed = _SignedRequest.model_validate_json(message)
     except ValidationError as error:
         raise MalformedRequestError(f"the message is not a {SIGNED_REQUEST_FORMAT}: {name_problems(error)}") from None
-    request = TransferRequest.from_json(signed.request)
-    key = find_signing_key(request.sender, signed.signing_key_id)
-    if not key.verifies(signed.signature, signed.request.encode(), context=REQUEST_CONTEXT):
-        raise UntrustedRequestError(request.sender)
-    return request
+    return signed, TransferRequest.from_json(signed.request)

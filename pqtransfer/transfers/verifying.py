@@ -37,3 +37,4 @@ def verify_payload(manifest: Manifest, *, container: Folder, context: JobContext
         parts_in_flight=context.parts_in_flight(geometry.part_size_bytes),
         stop=context.stop,
     )
+    context.observer.payload_verified(manifest)

@@ -1,9 +1,11 @@
 """An audit trail in memory."""
 
+import itertools
 from collections import Counter
 from uuid import uuid4
 
 from pqtransfer.audit.events import AuditEvent, AuditFacts
+from pqtransfer.audit.trail import AuditUnavailableError
 
 TIME_MS = 1_700_000_000_000
 
@@ -16,6 +18,7 @@ class InMemoryAuditTrail:
 
     def __init__(self) -> None:
         self.facts: list[AuditFacts] = []
+        self.events: list[AuditEvent] = []
         self.failure: Exception | None = None
 
     def record(self, *facts: AuditFacts) -> None:
@@ -24,10 +27,33 @@ class InMemoryAuditTrail:
         for each in facts:
             number = len(self.facts) + 1
             said_by = {"producer": "test/1", "sequence": number, "event_id": str(uuid4()), "time_ms": TIME_MS}
-            AuditEvent.model_validate({**each.model_dump(), **said_by}).to_json()
+            event = AuditEvent.model_validate({**each.model_dump(), **said_by})
+            event.to_json()
             self.facts.append(each)
+            self.events.append(event)
 
     @property
     def actions(self) -> Counter[str]:
         """How often each action was recorded."""
         return Counter(each.action for each in self.facts)
+
+    def find(self, action: str) -> AuditFacts:
+        """The one event of this action."""
+        (found,) = [each for each in self.facts if each.action == action]
+        return found
+
+
+class FailingAuditTrail(InMemoryAuditTrail):
+    """Refuses the calls of these numbers, counted from 1."""
+
+    def __init__(self, *refused: int) -> None:
+        super().__init__()
+        self._refused = refused
+        self._numbers = itertools.count(1)
+        self.calls = 0
+
+    def record(self, *facts: AuditFacts) -> None:
+        self.calls = next(self._numbers)
+        if self.calls in self._refused:
+            raise AuditUnavailableError("the queue does not answer")
+        super().record(*facts)

@@ -1,5 +1,6 @@
 """Workers on a ledger, a queue and a pipeline in memory, with a clock that a test moves."""
 
+import base64
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from aws_lambda_powertools import Logger
 from pqtransfer.aws.queue import QueueMessage
 from pqtransfer.aws.task_protection import TaskProtectionError
 from pqtransfer.sdk.in_memory import MemoryCheckpointStore, MemorySealer
-from pqtransfer.transfers.checkpoint import Checkpoint
+from pqtransfer.transfers.checkpoint import Checkpoint, DataKeySealer
 from pqtransfer.transfers.folder import StoredPart
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import TransferRecord, TransferResult
@@ -19,6 +20,7 @@ from tests.containers import TRANSFER_ID
 from tests.fakes.clocks import FakeClock
 from tests.fakes.ledgers import InMemoryLedger
 from tests.fakes.queues import InMemoryQueue
+from tests.fakes.trails import InMemoryAuditTrail
 from transfer_worker.health import Health
 from transfer_worker.loop import Worker
 from transfer_worker.settings import WorkerSettings
@@ -29,7 +31,11 @@ LEASE_SECONDS = 60
 MAX_RECEIVES = 3
 STOP_TIMEOUT_SECONDS = 100
 RESULT = TransferResult(
-    location="s3://models/x/", plaintext_length=5, ciphertext_length=99, composite_sha256="AA==", part_count=1
+    location="s3://models/x/",
+    plaintext_length=5,
+    ciphertext_length=99,
+    composite_sha256=base64.b64encode(bytes(32)).decode(),
+    part_count=1,
 )
 
 Attempt = Callable[[TransferRequest, JobContext], TransferResult]
@@ -98,10 +104,13 @@ class Fleet:
     checkpoints: MemoryCheckpointStore = field(default_factory=MemoryCheckpointStore)
     pipeline: ScriptedPipeline = field(default_factory=ScriptedPipeline)
     protection: RecordingProtection = field(default_factory=RecordingProtection)
+    sealer: DataKeySealer = field(default_factory=MemorySealer)
+    trail: InMemoryAuditTrail = field(default_factory=InMemoryAuditTrail)
 
     def __post_init__(self) -> None:
         self.queue = InMemoryQueue(self.clock.monotonic)
         self.shutdown = Shutdown(stop_timeout_seconds=STOP_TIMEOUT_SECONDS, monotonic=self.clock.monotonic)
+        self.read_request: Callable[[str], TransferRequest] = TransferRequest.from_json
         self.health = Health(worker_name="worker-1", monotonic=self.clock.monotonic)
 
     def worker(self, name: str = "worker-1") -> Worker:
@@ -109,12 +118,13 @@ class Fleet:
             name=name,
             settings=WorkerSettings(**SETTINGS),  # type: ignore[arg-type]
             queue=self.queue,  # type: ignore[arg-type]
-            read_request=TransferRequest.from_json,
+            read_request=self.read_request,
             ledger=self.ledger,
             prompt_ledger=self.ledger,
             checkpoints=self.checkpoints,
-            sealer=MemorySealer(),
+            sealer=self.sealer,
             pipeline=self.pipeline,
+            trail=self.trail,
             protection=self.protection,  # type: ignore[arg-type]
             shutdown=self.shutdown,
             health=self.health,
@@ -150,6 +160,7 @@ SETTINGS: dict[str, Any] = {
     "participants_table": "participants",
     "envelopes_table": "envelopes",
     "data_bucket": "models",
+    "audit_queue_url": "audit",
     "checkpoint_key_arn": "key",
     "participant_role_prefix": "arn:aws:iam::123456789012:role/p-",
     "lease_seconds": LEASE_SECONDS,

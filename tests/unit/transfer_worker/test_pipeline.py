@@ -24,6 +24,7 @@ from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID, Container, make_byt
 from tests.fakes.dependencies import InMemoryDependencyIndex
 from tests.fakes.folders import InMemoryFolder
 from tests.fakes.ledgers import InMemoryLedger
+from tests.fakes.trails import InMemoryAuditTrail
 from tests.unit.transfer_worker.conftest import make_request
 from transfer_worker.pipeline import BucketNotOfSenderError, TransferPipeline
 
@@ -83,6 +84,7 @@ class Office:
         self.dependencies = InMemoryDependencyIndex()
         self.storage = MemoryStorage()
         self.checkpoints = MemoryCheckpointStore()
+        self.trail = InMemoryAuditTrail()
         self.minimum_suite_id = "PQT-1"
         for name in ("alice", "bob"):
             self.add(make_identity(name))
@@ -141,6 +143,7 @@ class Office:
             minimum_suite_id=self.minimum_suite_id,
             worker_name="worker-1",
             reservations=KeyReservations(self.registry, self.dependencies, minimum_suite_id=self.minimum_suite_id),
+            trail=self.trail,
             now=lambda: NOW,
         )
 

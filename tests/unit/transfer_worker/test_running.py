@@ -13,7 +13,7 @@ from pqtransfer.transfers.request import TransferRequest
 from tests.unit.transfer_worker.conftest import RESULT, Fleet
 from transfer_worker import loop
 from transfer_worker.health import STALE_SECONDS
-from transfer_worker.loop import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, backoff_seconds
+from transfer_worker.refusals import FIRST_RETRY_SECONDS, LONGEST_RETRY_SECONDS, backoff_seconds
 
 
 def test_it_takes_what_waits_until_it_is_stopped(fleet: Fleet) -> None:
