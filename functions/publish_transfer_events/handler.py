@@ -1,4 +1,4 @@
-"""Put an event on the bus for each change of a transfer's state. Reads the transfers table's stream.
+"""Put each change of a transfer's state into the audit log and on the bus. Reads the transfers table's stream.
 
 A record that fails is reported by itself, so that its shard retries from there and nothing is lost. A record that is
 known never to succeed is logged and left out: it would hold up every transfer behind it. An event may arrive twice
@@ -14,8 +14,11 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.publish_transfer_events.audit import describe_change, describe_unreadable_row
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.publish_transfer_events.state_change import UnreadableRowError, find_state_change
+from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.events import EventBridgeBus, EventNeverTakenError
 from pqtransfer.environment import load_settings
@@ -34,21 +37,40 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
 
 def publish_record(record: DynamoDBStreamRecordModel) -> None:
-    """Publish the state change in one stream record, if there is one.
+    """Record and publish the state change in one stream record, if there is one.
 
     Raises:
-        CloudError: the bus did not take it now; it is tried again, and at last goes to the stream's failures.
+        CloudError, AuditUnavailableError: bus or audit log did not take it now; it is tried again, and at last goes to
+            the stream's failures.
     """
+    number = str(record.dynamodb.SequenceNumber)
     try:
         change = find_state_change(record)
-        if change is None:
-            return
-        _connect_bus().put(DETAIL_TYPE, change.model_dump_json(exclude_none=True), at=change.at)
-    except (UnreadableRowError, EventNeverTakenError) as error:
-        number = record.dynamodb.SequenceNumber
+    except UnreadableRowError as error:
+        _connect_trail().record(describe_unreadable_row(error, sequence_number=number))
         logger.error("state change skipped", error_code=error.code, reason=str(error), sequence_number=number)
         return
-    logger.info("state change published", extra={"transfer_id": change.transfer_id, "state": change.state})
+    if change is None:
+        return
+    about = {"transfer_id": change.transfer_id, "correlation_id": change.correlation_id, "state": change.state}
+    _connect_trail().record(describe_change(change, sequence_number=number))
+    try:
+        _connect_bus().put(DETAIL_TYPE, change.model_dump_json(exclude_none=True), at=change.at)
+    except EventNeverTakenError as error:
+        logger.error("state change skipped", error_code=error.code, reason=str(error), sequence_number=number)
+        return
+    logger.info("state change published", extra=about)
+
+
+@cache
+def _connect_trail() -> AuditTrail:
+    settings = load_settings(PublishTransferEventsSettings)
+    return connect_audit_trail(
+        make_session(),
+        queue_url=settings.audit_queue_url,
+        service="publish_transfer_events",
+        spool_directory=None,
+    )
 
 
 @cache

@@ -9,3 +9,4 @@ class PublishTransferEventsSettings(EnvironmentSettings):
     """Each field is the variable `PQTRANSFER_<FIELD>`."""
 
     event_bus: str = Field(description="the EventBridge bus that learns of each change", examples=["pqtransfer-dev"])
+    audit_queue_url: str = Field(description="the SQS queue of the audit log", examples=["https://..."])

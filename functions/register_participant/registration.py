@@ -8,10 +8,12 @@ but its role, which the call brings back to what is registered: IAM forgets whom
 deleted, even if it is made again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from functions.register_participant.audit import RegistrationFacts
+from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.identity import PublicIdentity, generate_identity
 from pqtransfer.crypto.keypairs import PrivateKey
 from pqtransfer.crypto.suites import DEFAULT_SUITE_ID, require_minimum_suite
@@ -20,6 +22,7 @@ from pqtransfer.keys.backups import KeyBackups, name_backup
 from pqtransfer.keys.custody import ParticipantRoles, PrivateKeyVault
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import (
+    KeyVersion,
     Participant,
     ParticipantKind,
     RegisteredParticipant,
@@ -46,12 +49,17 @@ class IdentityOfAnotherError(InputError):
 
 @dataclass(frozen=True)
 class Registrar:
-    """Registers participants by its ports. `now` is the time that it writes down."""
+    """Registers participants by its ports. `now` is the time that it writes down.
+
+    No key comes to be, and none is put to use, before `trail` has it.
+    """
 
     registry: KeyRegistry
     roles: ParticipantRoles
     vault: PrivateKeyVault
     backups: KeyBackups
+    trail: AuditTrail
+    facts: RegistrationFacts
     minimum_suite_id: str
     now: datetime
 
@@ -64,10 +72,14 @@ class Registrar:
             MalformedDocumentError, InvalidKeyError, InvalidProofError, IdentityOfAnotherError: the identity is no good.
             ManagedNameTooLongError: the name does not fit a role.
             RegistryConflictError: two calls registered the same name at the same time.
+            AuditUnavailableError: the audit log takes no event; what was begun is finished by the same call again.
         """
         if request.kind is ParticipantKind.MANAGED:
-            return self._register_managed(request)
-        return self._register_external(request)
+            registered = self._register_managed(request)
+        else:
+            registered = self._register_external(request)
+        self.trail.record(self.facts.registered(registered))
+        return registered
 
     def _register_external(self, request: RegisterParticipant) -> RegisteredParticipant:
         identity = PublicIdentity.from_json((request.identity or "").encode())
@@ -78,7 +90,16 @@ class Registrar:
         require_minimum_suite(identity.suite_id, minimum_suite_id=self.minimum_suite_id)
         participant = Participant(name=request.name, kind=ParticipantKind.EXTERNAL, created_at=self.now)
         keys = make_key_versions(identity, version=1, state=KeyState.ACTIVE, created_at=self.now)
+        if not self._knows(keys):
+            self.trail.record(*map(self.facts.keys.created, keys), *map(self.facts.keys.activated, keys))
         return self.registry.add(RegisteredParticipant(participant=participant, keys=keys))
+
+    def _knows(self, keys: Iterable[KeyVersion]) -> bool:
+        """True when exactly these keys are registered already: nothing comes to be."""
+        try:
+            return all(self.registry.load(key.participant).find_key(key.key_id) is not None for key in keys)
+        except ParticipantUnknownError:
+            return False
 
     def _register_managed(self, request: RegisterParticipant) -> RegisteredParticipant:
         suite_id = request.suite or DEFAULT_SUITE_ID
@@ -103,6 +124,7 @@ class Registrar:
             existing = self.registry.load(request.name)
         except ParticipantUnknownError:
             begun, private_keys = self._make_pending(request, suite_id, version=1)
+            self.trail.record(*map(self.facts.keys.created, begun.keys))
             return self.registry.add(begun), private_keys
         if existing.participant.kind is not ParticipantKind.MANAGED:
             raise ParticipantExistsError(request.name, difference=f"another kind ({existing.participant.kind})")
@@ -113,6 +135,8 @@ class Registrar:
             return existing, {}
         version = max(key.version for key in existing.keys) + 1
         afresh, private_keys = self._make_pending(request, suite_id, version=version)
+        given_up = map(self.facts.keys.discarded, existing.pending_keys)
+        self.trail.record(*given_up, *map(self.facts.keys.created, afresh.keys))
         self.registry.start_over(existing, afresh, at=self.now)
         return self.registry.load(request.name), private_keys
 
@@ -162,6 +186,8 @@ class Registrar:
             self.backups.store.remove(name_backup(key))
 
     def _activate(self, registered: RegisteredParticipant) -> RegisteredParticipant:
+        pending, facts = registered.pending_keys, self.facts.keys
+        self.trail.record(*map(facts.backed_up, pending), *map(facts.activated, pending))
         try:
             self.registry.change_state(registered.pending_keys, KeyState.ACTIVE, at=self.now)
         except RegistryConflictError:  # another call was faster: it finished these keys, or gave them up for its own

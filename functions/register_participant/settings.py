@@ -47,4 +47,5 @@ class RegisterParticipantSettings(EnvironmentSettings):
         description="the public key, as a document, whose private half opens backups offline",
         examples=['{"format":"pqtransfer-public-key/1",...}'],
     )
+    audit_queue_url: str = Field(description="the SQS queue of the audit log", examples=["https://..."])
     minimum_suite: str = Field(default="PQT-1", description="the weakest suite that keys may have", examples=["PQT-1"])

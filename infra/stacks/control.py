@@ -58,7 +58,9 @@ class ControlStack(Stack):
             "RegisterParticipant",
             environment=environment,
             names=names,
-            package=FunctionPackage("register_participant", parts=("transfers", "crypto", "keys", "aws")),
+            package=FunctionPackage(
+                "register_participant", parts=("audit", "transfers", "crypto", "keys", "recording", "aws")
+            ),
             settings=RegisterParticipantSettings,
             values={
                 "environment": environment.name,
@@ -92,10 +94,11 @@ class ControlStack(Stack):
             "PublishTransferEvents",
             environment=environment,
             names=names,
-            package=FunctionPackage("publish_transfer_events", parts=("aws",)),
+            package=FunctionPackage("publish_transfer_events", parts=("audit", "crypto", "recording", "aws")),
             settings=PublishTransferEventsSettings,
-            values={"event_bus": names.event_bus},
+            values={"event_bus": names.event_bus, "audit_queue_url": audit.store.queue.queue_url},
             statements=[
+                *audit_grants.write_audit(audit.stores, self),
                 *read_stream(stores.transfers),
                 self.bus.put_events(),
                 failures.report(),

@@ -12,6 +12,7 @@ from pqtransfer.keys.participant import Buckets, ParticipantKind, RegisteredPart
 
 PRINCIPAL = re.compile(r"arn:[a-z-]+:iam::\d{12}:(root|(user|role)/[\w+=,.@/-]+)")
 MOST_PRINCIPALS = 20
+CORRELATION_ID = r"^[A-Za-z0-9._:-]{1,128}$"
 
 
 class MalformedRegistrationError(InputError):
@@ -29,7 +30,8 @@ class RegisterParticipant(BaseModel):
 
     `suite` is the suite of a managed participant's keys (default: the system's). `identity` is the text of an external
     participant's `public-keys.json`. `principals` may take the role of a managed participant, next to the workers;
-    `buckets` are those that workers may read from and write to in its name.
+    `buckets` are those that workers may read from and write to in its name. `requested_by` says who asks, and
+    `correlation_id` in the course of what: for the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,6 +44,8 @@ class RegisterParticipant(BaseModel):
         default=(), max_length=MOST_PRINCIPALS
     )
     buckets: Buckets = ()
+    requested_by: str | None = Field(default=None, min_length=1, max_length=512)
+    correlation_id: str | None = Field(default=None, pattern=CORRELATION_ID)
 
     @model_validator(mode="after")
     def _require_parts_by_kind(self) -> Self:

@@ -25,6 +25,10 @@ class KeyFacts:
         kept_by = "participant" if key.secret_id is None else "system"
         return self.make("key.create", key, details={"version": str(key.version), "kept_by": kept_by})
 
+    def backed_up(self, key: KeyVersion) -> AuditFacts:
+        """Its private half was sealed into a backup."""
+        return self.make("key.backup", key, details={"version": str(key.version)})
+
     def activated(self, key: KeyVersion) -> AuditFacts:
         """It may protect and sign from now on."""
         return self.make("key.activate", key, details={"version": str(key.version)})

@@ -95,7 +95,7 @@ def test_a_part_that_is_missing_is_found(synthesize: Synthesize, runtime_librari
     resources = synthesized.template("Control")["Resources"]
     (layer,) = [each for each in resources.values() if each["Type"] == "AWS::Lambda::LayerVersion"]
     site = find_asset(synthesized, layer) / "python"
-    assert "No module named 'pqtransfer.aws'" in run_import(tmp_path, package.handler, site, runtime_libraries).stderr
+    assert "No module named 'pqtransfer.audit'" in run_import(tmp_path, package.handler, site, runtime_libraries).stderr
     assert "No module named 'aws_lambda_powertools'" in run_import(tmp_path, package.handler, runtime_libraries).stderr
 
 

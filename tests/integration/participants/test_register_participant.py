@@ -12,6 +12,7 @@ import botocore.client
 import pytest
 
 from functions.register_participant import handler as function
+from pqtransfer.audit.messages import unpack_message
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.crypto.identity import PublicIdentity, generate_identity
@@ -57,8 +58,26 @@ class KilledError(BaseException):
 
 
 @pytest.fixture
-def environment(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The function's variables, and the table they name."""
+def audit_queue(aws: None) -> str:
+    """The queue of the audit log."""
+    function.connect_trail.cache_clear()
+    queue = boto3.client("sqs").create_queue(QueueName="audit.fifo", Attributes={"FifoQueue": "true"})
+    return queue["QueueUrl"]
+
+
+def read_audit(queue_url: str) -> list[str]:
+    """The events that came to the queue of the audit log since it was read last."""
+    sqs, bodies = boto3.client("sqs"), []
+    while messages := sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            bodies += [entry.decode() for entry in unpack_message(message["Body"])]
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+    return bodies
+
+
+@pytest.fixture
+def environment(dynamodb: Any, audit_queue: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The function's variables, and the table and the queue they name."""
     boto3.client("s3").create_bucket(Bucket=BACKUPS, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
     for name, value in {
         "ENVIRONMENT": "dev",
@@ -70,6 +89,7 @@ def environment(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         "PARTICIPANT_ROLE_PREFIX": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer/dev/participants/{ROLE_NAME[:-6]}",
         "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker",
         "PERMISSIONS_BOUNDARY_ARN": f"arn:aws:iam::{ACCOUNT}:policy/pqtransfer-dev-participant-boundary",
+        "AUDIT_QUEUE_URL": audit_queue,
     }.items():
         monkeypatch.setenv(f"PQTRANSFER_{name}", value)
 
@@ -183,8 +203,10 @@ def test_killed_twice(environment: None, dynamodb: Any, monkeypatch: pytest.Monk
 
 
 @pytest.mark.requirement("D4.5")
-def test_no_secret_is_logged_or_answered(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither an answer nor a line of the function's log holds a seed."""
+def test_no_secret_is_logged_or_answered(
+    environment: None, audit_queue: str, dynamodb: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither an answer, nor a line of the function's log, nor an audit event holds a seed."""
     made: list[PrivateKey] = []
     generate = generate_identity
 
@@ -204,9 +226,11 @@ def test_no_secret_is_logged_or_answered(environment: None, dynamodb: Any, monke
         logger.removeHandler(listening)
     assert "participant registered" in written.getvalue()
     assert made
+    recorded = "".join(read_audit(audit_queue))
+    assert "key.create" in recorded
     for key in made:
         seed = json.loads(key.to_json().reveal())["seed"]
-        for text in (answers, written.getvalue()):
+        for text in (answers, written.getvalue(), recorded):
             assert seed not in text
 
 
@@ -218,6 +242,16 @@ def test_an_external_participant(environment: None, dynamodb: Any) -> None:
     assert PublicIdentity.model_validate(invoke(event)["identity"]).kem == identity.kem
     assert boto3.client("iam").list_roles()["Roles"] == []
     assert boto3.client("secretsmanager").list_secrets()["SecretList"] == []
+
+
+@pytest.mark.requirement("D7.1")
+def test_a_closed_audit_log_registers_nobody(
+    environment: None, dynamodb: Any, audit_queue: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The caller is told to try again; nothing is registered."""
+    boto3.client("sqs").delete_queue(QueueUrl=audit_queue)
+    assert invoke(MANAGED)["error"]["code"] == "AuditUnavailable"
+    assert DynamoKeyRegistry(dynamodb, table_name=TABLE).list_all() == []
 
 
 @pytest.mark.parametrize(

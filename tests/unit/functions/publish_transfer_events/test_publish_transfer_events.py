@@ -14,7 +14,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from functions.publish_transfer_events import handler as module
 from functions.publish_transfer_events.handler import SOURCE, handler
 from functions.publish_transfer_events.state_change import StateChange, UnreadableRowError, find_state_change
+from pqtransfer.audit.events import EventKind, Severity
+from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.aws.events import EventBridgeBus
+from tests.fakes.trails import InMemoryAuditTrail
+from tests.ocsf import require_all_ocsf
 
 ROW = {
     "transfer_id": {"S": "t-1"},
@@ -84,7 +88,15 @@ class EventsClient:
 
 
 @pytest.fixture
-def client(monkeypatch: pytest.MonkeyPatch) -> EventsClient:
+def trail(monkeypatch: pytest.MonkeyPatch) -> InMemoryAuditTrail:
+    """Where the function records what it sees."""
+    made = InMemoryAuditTrail()
+    monkeypatch.setattr(module, "_connect_trail", lambda: made)
+    return made
+
+
+@pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch, trail: InMemoryAuditTrail) -> EventsClient:
     """What the function puts events on."""
     made = EventsClient()
     bus = EventBridgeBus(made, bus="the-bus", source=SOURCE)  # type: ignore[arg-type]
@@ -244,3 +256,49 @@ def test_an_event_that_the_bus_never_takes_holds_nothing_up(
     assert invoke(running("t-2", number="1"), running("t-3", number="2")) == []
     assert client.published == ["t-3"]
     assert [each.message for each in caplog.records if each.levelname == "ERROR"] == ["state change skipped"]
+
+
+@pytest.mark.requirement("D7.2", "S4.1", "S4.5")
+def test_each_change_is_on_record(client: EventsClient, trail: InMemoryAuditTrail) -> None:
+    """Which transfer, from which state to which, under the correlation id of its sender; why, when it failed."""
+    failed = record(new=image("FAILED", failure=FAILURE), old=image("RUNNING"), number="2")
+    assert invoke(record(new=image("RUNNING"), old=image("SUBMITTED")), failed) == []
+    require_all_ocsf(trail.events)
+    begun, ended = trail.facts
+    assert {each.action for each in trail.facts} == {"transfer.update"}
+    assert (begun.target.id, begun.actor, begun.correlation_id) == ("t-1", "hospital-a", "c-1")
+    assert (begun.details["previous_state"], begun.details["state"]) == ("SUBMITTED", "RUNNING")
+    assert (begun.details["record"], begun.details["recipients"]) == ("1", "hospital-b hospital-c")
+    assert (ended.details["code"], ended.details["message"]) == ("SourceChanged", "it changed")
+
+
+@pytest.mark.requirement("D7.1")
+def test_what_cannot_be_recorded_is_not_published(client: EventsClient, trail: InMemoryAuditTrail) -> None:
+    """The stream gives it again until the audit log has it."""
+    trail.failure = AuditUnavailableError("the queue does not answer")
+    with pytest.raises(BatchProcessingError):
+        invoke(running("t-1", number="1"))
+    assert client.published == []
+    trail.failure = None
+    assert invoke(running("t-1", number="1")) == []
+    assert client.published == ["t-1"]
+
+
+@pytest.mark.requirement("D7.3")
+@pytest.mark.parametrize("malformed", MALFORMED, ids=range(len(MALFORMED)))
+def test_a_row_that_no_ledger_wrote_is_a_finding(
+    client: EventsClient, trail: InMemoryAuditTrail, malformed: dict[str, Any]
+) -> None:
+    """Somebody writes to the table without this system's programs."""
+    assert invoke(record(new=malformed, old=None, number="7")) == []
+    require_all_ocsf(trail.events)
+    (found,) = trail.facts
+    assert (found.kind, found.severity, found.details["code"]) == (EventKind.SECURITY, Severity.HIGH, "UnreadableRow")
+
+
+def test_whatever_a_row_says_can_be_recorded(client: EventsClient, trail: InMemoryAuditTrail) -> None:
+    """Too long, not an id, empty: the event is taken, and says what fits."""
+    huge = image("RUNNING", transfer_id={"S": "t" * 9000}, correlation_id={"S": "no id!"}, sender={"S": ""})
+    assert invoke(record(new=huge, old=None, number="9")) == []
+    require_all_ocsf(trail.events)
+    assert trail.facts[0].correlation_id == "record-9"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from functions.register_participant.audit import RegistrationFacts
 from functions.register_participant.registration import IdentityOfAnotherError, Registrar
 from pqtransfer.crypto.canonical_json import MalformedDocumentError
 from pqtransfer.crypto.identity import InvalidProofError, PrivateIdentity, generate_identity
@@ -24,12 +25,14 @@ from pqtransfer.keys.registration import (
 )
 from pqtransfer.keys.registry import ParticipantExistsError, RegistryConflictError
 from tests.fakes.backups import make_backups
+from tests.fakes.trails import InMemoryAuditTrail
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SITE_ROLE = "arn:aws:iam::123456789012:role/site-m"
 MANAGED = RegisterParticipant(
     name="site-m", kind=ParticipantKind.MANAGED, principals=(SITE_ROLE,), buckets=("models-of-m",)
 )
+FACTS = RegistrationFacts("site-m", "arn:aws:sts::123456789012:assumed-role/operator/jo", "enrolment-7")
 
 
 class CrashError(Exception):
@@ -44,6 +47,7 @@ class World:
     roles: InMemoryRoles = field(default_factory=InMemoryRoles)
     vault: InMemoryVault = field(default_factory=InMemoryVault)
     backups: InMemoryBackups = field(default_factory=InMemoryBackups)
+    trail: InMemoryAuditTrail = field(default_factory=InMemoryAuditTrail)
 
     def registrar(
         self, *, minimum_suite_id: str = "PQT-1", wrap: Callable[[Any], Any] = lambda port: port
@@ -53,6 +57,8 @@ class World:
             roles=wrap(self.roles),
             vault=wrap(self.vault),
             backups=make_backups(wrap(self.backups)),
+            trail=self.trail,
+            facts=FACTS,
             minimum_suite_id=minimum_suite_id,
             now=NOW,
         )
