@@ -1,6 +1,7 @@
 """What the commands on a deployment share: connecting, acting as a participant, showing and following a transfer."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pqtransfer.transfers.ledger import TransferRecord
 
 DEFAULT_DEPLOYMENT = Path("deployment.json")
+AUDIT_SPOOL_VARIABLE = "PQTRANSFER_AUDIT_SPOOL"
 
 DeploymentFile = Annotated[
     Path,
@@ -47,7 +49,13 @@ def connect(deployment: Path) -> "Client":
     from pqtransfer.sdk.client import Client
     from pqtransfer.sdk.deployment import load_deployment
 
-    return Client.connect(load_deployment(deployment))
+    return Client.connect(load_deployment(deployment), audit_spool=name_audit_spool())
+
+
+def name_audit_spool() -> Path | None:
+    """The directory in which events for the audit log wait, if one is set (PQTRANSFER_AUDIT_SPOOL)."""
+    directory = os.environ.get(AUDIT_SPOOL_VARIABLE)
+    return Path(directory) if directory else None
 
 
 def name_sender(client: "Client", participant: str | None, key: Path | None) -> "KeyHolder":
@@ -97,6 +105,7 @@ def describe_record(record: "TransferRecord") -> dict[str, Any]:
         "suite": record.request.suite,
         "submitted_at": record.submitted_at.isoformat(timespec="seconds"),
         "changed_at": record.changed_at.isoformat(timespec="seconds"),
+        "correlation_id": record.request.correlation_id,
         "attempt": record.attempt,
         "owner": record.owner,
         "bytes_done": progress.bytes_done,

@@ -100,6 +100,14 @@ def send(
     transfer_id: Annotated[
         str | None, typer.Option(metavar="UUID", help="Name the transfer (UUIDv7).", show_default=False)
     ] = None,
+    correlation_id: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ID",
+            help="What logs and audit log call this transfer and what belongs to it; its own id if left out.",
+            show_default=False,
+        ),
+    ] = None,
     not_to_self: NotToSelfOption = False,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until a worker has done it.")] = True,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
@@ -123,6 +131,7 @@ def send(
         priority=priority,
         deadline=None if deadline is None else _read_time(deadline),
         transfer_id=transfer_id,
+        correlation_id=correlation_id,
         to_self=not not_to_self,
     )
     with show_progress("encrypting", quiet=as_json) as display:

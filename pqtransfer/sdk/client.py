@@ -12,27 +12,25 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pqtransfer.aws.clients import make_session
-from pqtransfer.aws.folder import S3Folder
-from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.identity import PrivateIdentity
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.crypto.suites import require_minimum_suite
-from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder, LocalKeyHolder, ManagedKeyHolder
-from pqtransfer.keys.registry import find_signing_key, resolve_recipients
+from pqtransfer.keys.registry import resolve_recipients
 from pqtransfer.protection.reserving import KeyReservations
+from pqtransfer.recording.transfers import TransferFacts
+from pqtransfer.sdk.audit import ReceivingRecorder, record_key_uses
 from pqtransfer.sdk.connections import Connections
 from pqtransfer.sdk.deployment import Deployment
-from pqtransfer.sdk.in_memory import MemorySealer
 from pqtransfer.sdk.local_folder import LocalFolder
-from pqtransfer.sdk.local_journal import LocalCheckpointStore, name_journal
+from pqtransfer.sdk.local_journal import LocalCheckpointStore
 from pqtransfer.sdk.reader import ModelReader
+from pqtransfer.sdk.receiving import Reception
 from pqtransfer.sdk.send_options import S3_SCHEME, SendOptions, make_request, name_recipients
 from pqtransfer.sdk.sending import (
     LEASE_SECONDS,
@@ -46,19 +44,20 @@ from pqtransfer.sdk.sending import (
 from pqtransfer.transfers.container import (
     NotReadyError,
     TransferEndedError,
-    open_data_key,
-    read_trusted_envelope,
-    read_trusted_manifest,
 )
-from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.folder import Folder, StoredObject
-from pqtransfer.transfers.job import JobContext, ignore_progress
-from pqtransfer.transfers.ledger import FINAL_STATES, TransferRecord, TransferState
+from pqtransfer.transfers.ledger import (
+    FINAL_STATES,
+    IllegalStepError,
+    TransferRecord,
+    TransferState,
+    require_legal_step,
+)
 from pqtransfer.transfers.request import InvalidRequestError, S3Location, TransferRequest
 from pqtransfer.transfers.signed_request import sign_request
 
 if TYPE_CHECKING:
-    from pqtransfer.crypto.secret import SecretBytes
+    pass
 
 __all__ = ["Client", "NotReadyError", "ReceivedModel", "SendOptions", "TransferEndedError"]
 
@@ -82,11 +81,17 @@ class Client(Connections):
 
     @classmethod
     def connect(
-        cls, deployment: Deployment, *, profile: str | None = None, state_directory: Path | None = None
+        cls,
+        deployment: Deployment,
+        *,
+        profile: str | None = None,
+        state_directory: Path | None = None,
+        audit_spool: Path | None = None,
     ) -> "Client":
-        """A client with the default AWS credentials, or those of a profile."""
+        """A client with the default AWS credentials, or those of a profile. `audit_spool`: see `Connections`."""
         session = make_session(profile=profile, region=deployment.region)
-        return cls(deployment, session, state_directory or Path.home() / ".local" / "state" / "pqtransfer")
+        state = state_directory or Path.home() / ".local" / "state" / "pqtransfer"
+        return cls(deployment, session, state, audit_spool=audit_spool)
 
     def local_holder(self, identity: PrivateIdentity) -> KeyHolder:
         """A participant that keeps its own keys."""
@@ -137,10 +142,13 @@ class Client(Connections):
         Raises:
             InvalidRequestError: `signer` is not its sender.
             TransferConflictError: the id is taken by another request.
+            AuditUnavailableError: the audit log takes no event; nothing was submitted.
         """
         if signer.participant != request.sender:
             raise InvalidRequestError(f"{signer.participant} cannot sign a request of {request.sender}")
-        message = sign_request(request, signer.signing_key())
+        key = self._recorded(signer, request).signing_key()
+        message = sign_request(request, key)
+        self.trail.record(self._facts(request).submitted(signing_key_id=key.public_key.key_id))
         record = self.ledger.submit(request, at=datetime.now(UTC))
         if record.state not in FINAL_STATES:
             self.queue.send(message)
@@ -166,27 +174,12 @@ class Client(Connections):
             NotARecipientError: it is not wrapped to this participant.
             WeakSuiteError: its suite is under the minimum of the deployment, or under `minimum_suite_id`.
             IntegrityError: something was changed, or is of somebody else; nothing stands under `out`.
+            AuditUnavailableError: the audit log takes no event; nothing stands under `out`.
         """
         started = time.monotonic()
-        container = self.container(transfer_id)
-        manifest, data_key = self._open(
-            transfer_id, container, reader, sender=sender, minimum_suite_id=minimum_suite_id
-        )
-        journal = LocalCheckpointStore(name_journal(out))
-        context = JobContext(
-            checkpoints=journal, sealer=MemorySealer(), monotonic=time.monotonic, watch=watch or ignore_progress
-        )
-        order = DecryptionOrder(job_id=transfer_id, manifest=manifest, data_key=data_key, destination_name=out.name)
-        with LocalFolder(out.parent, journal=journal) as destination:
-            try:
-                decrypt_model(order, container=container, destination=destination, context=context)
-            except UnavailableError:
-                raise
-            except PqtransferError:  # for good: nobody will go on with what is there
-                destination.abort_stray_uploads(out.name)
-                journal.clear(transfer_id)
-                raise
-        journal.clear(transfer_id)
+        reception = self._begin(transfer_id, sender, minimum_suite_id, actor=reader.participant)
+        with reception.recorder.receiving():
+            manifest = reception.decrypt(reader, out, watch=watch)
         return ReceivedModel(out, manifest, time.monotonic() - started)
 
     def read_manifest(
@@ -198,8 +191,7 @@ class Client(Connections):
             NotReadyError, TransferEndedError: the transfer is not COMPLETED.
             IntegrityError: it was changed.
         """
-        container = self.container(transfer_id)
-        return self._read_trusted(transfer_id, container, sender=sender, minimum_suite_id=minimum_suite_id)[0]
+        return self._begin(transfer_id, sender, minimum_suite_id, actor=self.caller).read_manifest().body
 
     def open_model(
         self, transfer_id: str, *, reader: KeyHolder, sender: str | None = None, minimum_suite_id: str | None = None
@@ -209,11 +201,10 @@ class Client(Connections):
         Raises:
             as `receive`.
         """
-        container = self.container(transfer_id)
-        manifest, data_key = self._open(
-            transfer_id, container, reader, sender=sender, minimum_suite_id=minimum_suite_id
-        )
-        return ModelReader(container, manifest, data_key)
+        reception = self._begin(transfer_id, sender, minimum_suite_id, actor=reader.participant)
+        with reception.recorder.receiving():
+            manifest, data_key = reception.open(reader)
+        return ModelReader(reception.container, manifest, data_key)
 
     def status(self, transfer_id: str) -> TransferRecord:
         """The transfer as it stands now."""
@@ -226,8 +217,21 @@ class Client(Connections):
         return self.ledger.list_recent(sender=sender, state=state, limit=limit)
 
     def cancel(self, transfer_id: str) -> TransferRecord:
-        """Cancel a transfer. A worker that runs it notices within seconds and drops what it uploaded."""
-        return self.ledger.cancel(transfer_id, at=datetime.now(UTC))
+        """Cancel a transfer. A worker that runs it notices within seconds and drops what it uploaded.
+
+        Raises:
+            TransferNotFoundError, IllegalStepError: why it cannot be cancelled.
+        """
+        record = self.ledger.get(transfer_id)
+        facts = TransferFacts(record.request, {"caller": self.caller}, actor=self.caller)
+        try:
+            if record.state is not TransferState.CANCELLED:
+                require_legal_step(transfer_id, record.state, TransferState.CANCELLED)
+            self.trail.record(facts.cancelled())
+            return self.ledger.cancel(transfer_id, at=datetime.now(UTC))
+        except IllegalStepError as error:  # also when it ended after it was looked at: this takes the event back
+            self.trail.record(facts.not_cancelled(error))
+            raise
 
     def follow(
         self, transfer_id: str, *, timeout_seconds: float | None = None, sleep: Callable[[float], None] = time.sleep
@@ -247,33 +251,18 @@ class Client(Connections):
                 raise NotReadyError(record)
             sleep(POLL_SECONDS)
 
-    def _open(
-        self,
-        transfer_id: str,
-        container: S3Folder,
-        reader: KeyHolder,
-        *,
-        sender: str | None,
-        minimum_suite_id: str | None,
-    ) -> tuple[Manifest, "SecretBytes"]:
-        manifest, envelope = self._read_trusted(
-            transfer_id, container, sender=sender, minimum_suite_id=minimum_suite_id
-        )
-        return manifest, open_data_key(manifest, envelope, reader.opening_keys(envelope.recipient_key_ids))
+    def _facts(self, request: TransferRequest) -> TransferFacts:
+        return TransferFacts(request, {"caller": self.caller})
 
-    def _read_trusted(
-        self, transfer_id: str, container: S3Folder, *, sender: str | None, minimum_suite_id: str | None
-    ) -> tuple[Manifest, Envelope]:
-        find_key = partial(find_signing_key, registry=self.registry)
-        signed = read_trusted_manifest(
-            container,
-            self.ledger.get(transfer_id),
-            find_signing_key=find_key,
-            minimum_suite_id=self.deployment.minimum_suite,
-            sender=sender,
-        )
-        require_minimum_suite(signed.body.suite, minimum_suite_id=minimum_suite_id or signed.body.suite)
-        return signed.body, read_trusted_envelope(container, signed.body, find_signing_key=find_key).envelope
+    def _begin(self, transfer_id: str, sender: str | None, minimum_suite_id: str | None, *, actor: str) -> Reception:
+        record = self.ledger.get(transfer_id)
+        through = {"caller": self.caller, "request": "receive"}
+        recorder = ReceivingRecorder(self.trail, TransferFacts(record.request, through, actor=actor))
+        return Reception(self, record, recorder, sender=sender, minimum_suite_id=minimum_suite_id)
+
+    def _recorded(self, holder: KeyHolder, request: TransferRequest) -> KeyHolder:
+        through = {"caller": self.caller, "transfer": request.transfer_id}
+        return record_key_uses(holder, self.trail, correlation_id=request.correlation_id, through=through)
 
     def _upload(
         self,
@@ -303,9 +292,10 @@ class Client(Connections):
                 reservations=KeyReservations(
                     self.registry, self.dependencies, minimum_suite_id=self.deployment.minimum_suite
                 ),
+                caller=self.caller,
             )
             prompt_ledger = self.prompt_ledger(within_seconds=LEASE_SECONDS * 2 / 3)
-            return run_upload(upload, ledger=self.ledger, prompt_ledger=prompt_ledger, watch=watch)
+            return run_upload(upload, ledger=self.ledger, prompt_ledger=prompt_ledger, trail=self.trail, watch=watch)
 
     def _open_journal(self, location: str, request: TransferRequest, *, named: bool) -> LocalCheckpointStore:
         directory = self.state_directory / "uploads"

@@ -1,9 +1,13 @@
 """The adapters of one deployment: its tables, queue, buckets and secrets, under one session's credentials."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
+from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.aws.audit_queue import connect_audit_trail
+from pqtransfer.aws.callers import name_caller
 from pqtransfer.aws.clients import Session, client_config, make_role_session
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.folder import S3Connection, S3Folder
@@ -16,10 +20,14 @@ from pqtransfer.sdk.deployment import Deployment
 
 @dataclass(frozen=True)
 class Connections:
-    """Connects to each service when it is asked for, and once."""
+    """Connects to each service when it is asked for, and once.
+
+    `audit_spool` is a directory in which events for the audit log wait for its queue; without it, callers do.
+    """
 
     deployment: Deployment
     session: Session
+    audit_spool: Path | None = field(default=None, kw_only=True)
 
     @cached_property
     def ledger(self) -> DynamoTransferLedger:
@@ -46,6 +54,22 @@ class Connections:
     def queue(self) -> TransferQueue:
         """The queue of requests."""
         return TransferQueue(self._client("sqs"), queue_url=self.deployment.queue_url)
+
+    @cached_property
+    def trail(self) -> AuditTrail:
+        """The audit log."""
+        return connect_audit_trail(
+            self.session,
+            queue_url=self.deployment.audit_queue_url,
+            service="client",
+            spool_directory=self.audit_spool,
+            endpoint_url=self.deployment.endpoint_url,
+        )
+
+    @cached_property
+    def caller(self) -> str:
+        """Whom AWS takes the session for."""
+        return name_caller(self._client("sts"))
 
     def container(self, transfer_id: str) -> S3Folder:
         """The folder of one transfer in the data bucket."""

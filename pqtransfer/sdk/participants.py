@@ -5,11 +5,13 @@ participants.add_managed("hospital-a", buckets=["our-models"])
 participants.add_external("hospital-b", keys=Path("hospital-b/public-keys.json"))
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import uuid4
 
 from pydantic import ValidationError
 
+from pqtransfer.aws.callers import name_caller
 from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
 from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -63,9 +65,13 @@ REFUSALS = (
 class Participants:
     """The participants of one deployment."""
 
-    def __init__(self, *, registry: KeyRegistry, register: RemoteFunction) -> None:
+    def __init__(
+        self, *, registry: KeyRegistry, register: RemoteFunction, name_caller: Callable[[], str] | None = None
+    ) -> None:
+        """`name_caller` says who asks, for the record."""
         self._registry = registry
         self._register = register
+        self._name_caller = name_caller
 
     def add_managed(
         self,
@@ -122,8 +128,11 @@ class Participants:
         return self._registry.load(name)
 
     def _send(self, request: JsonObject) -> RegisteredParticipant:
-        read_registration_request(request)
-        answer = self._register(request)
+        asked = {**request, "correlation_id": str(uuid4())}
+        if self._name_caller is not None:
+            asked["requested_by"] = self._name_caller()
+        read_registration_request(asked)
+        answer = self._register(asked)
         try:
             if "error" in answer:
                 raise _refused(Refusal.model_validate(answer["error"]))
@@ -147,6 +156,7 @@ def connect_participants(deployment: Deployment) -> Participants:
             session.client("lambda", endpoint_url=deployment.endpoint_url, config=waiting),
             function_name=deployment.functions.register_participant,
         ),
+        name_caller=lambda: name_caller(session.client("sts", endpoint_url=deployment.endpoint_url, config=config)),
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from pqtransfer.audit.trail import AuditTrail, AuditUnavailableError
 from pqtransfer.crypto.canonical_json import write_canonical_json
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.sealing import seal_to_key, unseal_with_keys
@@ -20,6 +21,9 @@ from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.protection.reserving import KeyReservations
+from pqtransfer.recording.recorder import JobRecorder
+from pqtransfer.recording.transfers import TransferFacts
+from pqtransfer.sdk.audit import record_key_uses
 from pqtransfer.sdk.local_journal import LocalCheckpointStore
 from pqtransfer.transfers.container import describe_container
 from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, encrypt_model
@@ -64,7 +68,10 @@ class HolderDataKeySealer:
 
 @dataclass(frozen=True)
 class Upload:
-    """One upload from this machine: the request, the recipients' keys at its beginning, the source, where it goes."""
+    """One upload from this machine: the request, the recipients' keys at its beginning, the source, where it goes.
+
+    `caller` is for the record.
+    """
 
     request: TransferRequest
     holder: KeyHolder
@@ -74,6 +81,7 @@ class Upload:
     container: Folder
     journal: LocalCheckpointStore
     reservations: KeyReservations
+    caller: str
 
 
 def name_upload_journal(
@@ -116,16 +124,24 @@ def drop_ended_upload(journal: LocalCheckpointStore, open_container: Callable[[s
 
 
 def run_upload(
-    upload: Upload, *, ledger: TransferLedger, prompt_ledger: TransferLedger, watch: WatchProgress | None
+    upload: Upload,
+    *,
+    ledger: TransferLedger,
+    prompt_ledger: TransferLedger,
+    trail: AuditTrail,
+    watch: WatchProgress | None,
 ) -> TransferRecord:
     """Encrypt and upload, recording every step in the ledger; `prompt_ledger` is the same by calls that fail soon.
+
+    Each operation and each end is in `trail` before it counts.
 
     Raises:
         ClaimedElsewhereError: the same upload runs in another process.
         UnavailableError: the store or the ledger does not answer; the same command goes on later.
         PqtransferError: why it failed for good; the transfer is FAILED and nothing of it remains.
     """
-    request = upload.request
+    request, through = upload.request, {"caller": upload.caller}
+    trail.record(TransferFacts(request, through).submitted(signing_key_id=None))
     ledger.submit(request, at=_now())
     lease = ledger.claim(
         request.transfer_id,
@@ -133,9 +149,17 @@ def run_upload(
         at=_now(),
         lease_expires_at=_now() + timedelta(seconds=LEASE_SECONDS),
     )
+    facts = TransferFacts(request, {**through, "attempt": str(lease.attempt)})
     stop = StopSignal()
     heartbeat = Heartbeat(
         lease, ledger=prompt_ledger, stop=stop, lease_seconds=LEASE_SECONDS, now=_now, monotonic=time.monotonic
+    )
+
+    holder = record_key_uses(
+        upload.holder,
+        trail,
+        correlation_id=request.correlation_id,
+        through={"transfer": request.transfer_id, **through},
     )
 
     def show(meter: ProgressMeter) -> None:
@@ -145,15 +169,17 @@ def run_upload(
 
     context = JobContext(
         checkpoints=upload.journal,
-        sealer=HolderDataKeySealer(upload.holder),
+        sealer=HolderDataKeySealer(holder),
         monotonic=time.monotonic,
         stop=stop,
         watch=show,
         confirm=heartbeat.confirm,
+        observer=JobRecorder(trail, facts),
     )
     try:
+        trail.record(facts.claimed())
         with heartbeat:
-            signing_key = upload.holder.signing_key()
+            signing_key = holder.signing_key()
             made = encrypt_model(
                 EncryptionOrder(
                     transfer_id=request.transfer_id,
@@ -177,30 +203,46 @@ def run_upload(
                 container=upload.container,
                 context=context,
             )
+        result = describe_container(
+            made.manifest.body, location=upload.container.locate(""), epoch=made.envelope.body.epoch
+        )
+        trail.record(facts.completed(result))
+        ledger.complete(lease, at=_now(), result=result, progress=heartbeat.read_progress())
     except LeaseLostError as error:
+        trail.record(facts.lost(error))
         if error.state is TransferState.CANCELLED:
             discard_upload(request.transfer_id, container=upload.container, context=context)
         raise
     except (UnavailableError, KeyboardInterrupt) as error:
-        _give_back(lease, ledger, heartbeat.read_progress(), error)
+        failure = error if isinstance(error, PqtransferError) else None
+        _give_back(lease, ledger, heartbeat.read_progress(), failure, lambda: trail.record(facts.released(failure)))
         raise
     except PqtransferError as error:
+        trail.record(*facts.failed(error))
         # First the ledger: a process that was overtaken ends here, and drops nothing of its successor's.
         ledger.fail(lease, at=_now(), failure=explain_failure(error))
         discard_upload(request.transfer_id, container=upload.container, context=context)
         raise
-    result = describe_container(
-        made.manifest.body, location=upload.container.locate(""), epoch=made.envelope.body.epoch
-    )
-    ledger.complete(lease, at=_now(), result=result, progress=heartbeat.read_progress())
     upload.journal.clear(request.transfer_id)
     return ledger.get(request.transfer_id)
 
 
-def _give_back(lease: Lease, ledger: TransferLedger, progress: Progress, error: BaseException) -> None:
-    """Release the lease so that the next run need not wait; if that fails, the lease expires by itself."""
-    failure = explain_failure(error) if isinstance(error, PqtransferError) else None
+def _give_back(
+    lease: Lease,
+    ledger: TransferLedger,
+    progress: Progress,
+    error: PqtransferError | None,
+    record: Callable[[], None],
+) -> None:
+    """Release the lease so that the next run need not wait; if that fails, the lease expires by itself.
+
+    Where the audit log is what does not answer, it is told nothing; that is no fault of the transfer either.
+    """
+    unrecorded = isinstance(error, AuditUnavailableError)
+    failure = None if error is None or unrecorded else explain_failure(error)
     try:
+        if not unrecorded:
+            record()
         ledger.release(lease, at=_now(), error=failure, progress=progress)
     except (UnavailableError, LeaseLostError):
         return

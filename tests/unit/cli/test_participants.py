@@ -10,6 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
+from functions.register_participant.handler import read_facts
 from functions.register_participant.registration import Registrar
 from pqtransfer.cli import participants as commands
 from pqtransfer.cli.main import ErrorReportingGroup
@@ -21,8 +22,10 @@ from pqtransfer.keys.registration import Refusal, Registration, read_registratio
 from pqtransfer.sdk.keyfiles import save_identity
 from pqtransfer.sdk.participants import Participants
 from tests.fakes.backups import make_backups
+from tests.fakes.trails import InMemoryAuditTrail
 
 ROLE = "arn:aws:iam::123456789012:role/hospital-a"
+OPERATOR = "arn:aws:sts::123456789012:assumed-role/operator/jo"
 INPUT, INTEGRITY, UNAVAILABLE = 2, 3, 5
 
 
@@ -32,6 +35,7 @@ class MemoryDeployment:
 
     registry: InMemoryKeyRegistry = field(default_factory=InMemoryKeyRegistry)
     vault: InMemoryVault = field(default_factory=InMemoryVault)
+    trail: InMemoryAuditTrail = field(default_factory=InMemoryAuditTrail)
     minimum_suite_id: str = "PQT-1"
 
     def register(self, request: JsonObject) -> JsonObject:
@@ -40,6 +44,8 @@ class MemoryDeployment:
             roles=InMemoryRoles(),
             vault=self.vault,
             backups=make_backups(),
+            trail=self.trail,
+            facts=read_facts(request, correlation_id="of the function"),
             minimum_suite_id=self.minimum_suite_id,
             now=datetime(2026, 3, 1, 12, 0, tzinfo=UTC),
         )
@@ -54,7 +60,9 @@ class MemoryDeployment:
 def deployment(monkeypatch: pytest.MonkeyPatch) -> MemoryDeployment:
     memory = MemoryDeployment()
     monkeypatch.setattr(
-        commands, "_connect", lambda _path: Participants(registry=memory.registry, register=memory.register)
+        commands,
+        "_connect",
+        lambda _path: Participants(registry=memory.registry, register=memory.register, name_caller=lambda: OPERATOR),
     )
     return memory
 
@@ -239,3 +247,14 @@ def test_help_has_examples(command: str) -> None:
     result = run(command, "--help")
     assert result.exit_code == 0
     assert f"pqtransfer participants {command}" in result.stdout
+
+
+@pytest.mark.requirement("S4.5", "D7.1")
+def test_who_adds_a_participant_is_on_record(deployment: MemoryDeployment) -> None:
+    """The caller of the command, and one correlation id of this command in every event of it; another in the next."""
+    run("add", "hospital-a", "--managed")
+    first = list(deployment.trail.facts)
+    assert {each.actor for each in first} == {OPERATOR}
+    ((correlation_id,),) = [{each.correlation_id for each in first}]
+    run("add", "hospital-b", "--managed")
+    assert {each.correlation_id for each in deployment.trail.facts} - {correlation_id}
