@@ -301,9 +301,7 @@ class TransferPipeline:
         return find_signing_key(participant, key_id, registry=self.registry)
 
     def _holder(self, request: TransferRequest, context: JobContext) -> KeyHolder:
-        return ManagedKeyHolder(
-            request.sender, self.registry, self._key_reader(request, context), self.worker_name
-        )
+        return ManagedKeyHolder(request.sender, self.registry, self._key_reader(request, context), self.worker_name)
 
     def _key_reader(self, request: TransferRequest, context: JobContext) -> RecordingKeyReader:
         """The way to private keys; the use of each is put on record before it is handed out."""

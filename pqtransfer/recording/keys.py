@@ -35,7 +35,7 @@ class KeyFacts:
 
     def discarded(self, key: KeyVersion) -> AuditFacts:
         """It was given up before it was ever in use, and its private half is deleted."""
-        return self.make("key.discard", key, details={"version": str(key.version)})
+        return self.make("key.revoke", key, details={"version": str(key.version), "because": "never in use"})
 
     def used(self, key: KeyVersion, *, role_arn: str, session_name: str) -> AuditFacts:
         """Its private half was read, through this role, by this session."""

@@ -97,7 +97,7 @@ def test_keys_that_were_given_up_are_on_record() -> None:
     register_until_crash(world, MANAGED, at_write=2, after_effect=False)
     given_up = [key.key_id for key in world.registry.load("site-m").keys]
     world.registrar().register(MANAGED)
-    discarded = [each for each in world.trail.facts if each.action == "key.discard"]
+    discarded = [each for each in world.trail.facts if each.action == "key.revoke"]
     assert [each.key_id for each in discarded] == given_up
     require_all_ocsf(world.trail.events)
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from functions.register_participant.audit import RegistrationFacts
 from functions.register_participant.registration import Registrar
 from functions.rotate_keys.rotating import KeyRotator
 from functions.rotate_keys.settling import KeySettler
@@ -59,6 +60,8 @@ class World:
             roles=InMemoryRoles(),
             vault=self.vault,
             backups=make_backups(self.backups, sealer=self.sealer),
+            trail=InMemoryAuditTrail(),
+            facts=RegistrationFacts(name, None, "registration"),
             minimum_suite_id="PQT-1",
             now=REGISTERED_AT,
         ).register(RegisterParticipant(name=name, kind=kind, **fields))
