@@ -35,7 +35,7 @@ class S3EvidenceStore:
             if is_deletion:
                 at = version["LastModified"].isoformat()
                 self._put(key, write_canonical_json({"deleted": path, "deleted_at": at}))
-            elif not self._is_kept(key):
+            else:
                 self._copy(path, version["VersionId"], key)
             kept.append(key)
         return kept
@@ -47,6 +47,8 @@ class S3EvidenceStore:
         return key
 
     def _copy(self, path: str, version_id: str, key: str) -> None:
+        if self._is_kept(key):
+            return
         with translated(action=f"preserve s3://{self._bucket}/{path}?versionId={version_id}"):
             self._client.copy_object(
                 Bucket=self._bucket,
@@ -55,6 +57,8 @@ class S3EvidenceStore:
                 ObjectLockLegalHoldStatus="ON",
                 ChecksumAlgorithm="SHA256",
             )
+            # S3 has done it with the copy; the embedded one does it when it is told apart.
+            self._client.put_object_legal_hold(Bucket=self._bucket, Key=key, LegalHold={"Status": "ON"})
 
     def _put(self, key: str, data: bytes) -> None:
         if not self._is_kept(key):

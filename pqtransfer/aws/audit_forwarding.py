@@ -13,6 +13,8 @@ from pqtransfer.aws.audit_spool import SpoolFile, find_spools
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 """Between two tries while the queue is down; and between two looks for spools that were left behind."""
+GATHER_SECONDS = 0.1
+"""From the first event that waits to the message that takes it, and all that came meanwhile, along."""
 CLOSE_WITHIN_SECONDS = 5.0
 SENDS_BETWEEN_SYNCS = 4
 """A crash of the machine repeats at most 4 * 48 events, which the sequencer recognizes."""
@@ -86,7 +88,8 @@ class SpoolForwarder:
                 return
             if is_done:
                 pause_seconds = FIRST_PAUSE_SECONDS
-                self._wake.wait(LONGEST_PAUSE_SECONDS)
+                if self._wake.wait(LONGEST_PAUSE_SECONDS):
+                    self._closing.wait(GATHER_SECONDS)
             else:
                 self._closing.wait(pause_seconds)
                 pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pqtransfer.errors import PqtransferError, UnavailableError
+from scripts.benchmarks.audit_log import LOG_ENTRIES, SMOKE_ENTRIES, measure_audit_log
 from scripts.benchmarks.crypto_core import measure_core
 from scripts.benchmarks.machine import count_cores, describe_machine, read_rclone_version
 from scripts.benchmarks.measuring import ROOT, Action, Measured, measure
@@ -45,7 +46,7 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
-NAMES = (*CONTENDERS, "crypto", *WORKER_PARTS)
+NAMES = (*CONTENDERS, "crypto", "audit", *WORKER_PARTS)
 WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
 SMOKE_SIZE_BYTES = 64 << 20
@@ -111,6 +112,10 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
             thread_counts = sorted({1, min(2, results.cores), results.cores})
             core = measure_core(size_bytes=core_size_bytes, runs=runs, thread_counts=thread_counts)
             results = replace(results, core=core)
+        if "audit" in names:
+            say("audit log")
+            entries = SMOKE_ENTRIES if given.smoke else LOG_ENTRIES
+            results = replace(results, audit=measure_audit_log(folder, entries=entries))
         if any(name in CONTENDERS for name in names):
             with run_object_store(folder / "store") as store:
                 tables = _measure_transfers(store, folder, names, size_bytes=size_bytes, runs=runs, say=say)

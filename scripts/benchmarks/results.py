@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from scripts.benchmarks.audit_log import AuditFigures
 from scripts.benchmarks.crypto_core import CoreRate
 from scripts.benchmarks.measuring import Measured
 from scripts.benchmarks.worker import ResumedRun, WorkerRun
@@ -41,6 +42,7 @@ class Results:
     took_seconds: float = 0.0
     tables: dict[str, list[Measured]] = field(default_factory=dict)
     core: list[CoreRate] = field(default_factory=list)
+    audit: AuditFigures | None = None
     worker: WorkerRun | None = None
     resumed: ResumedRun | None = None
 
@@ -80,12 +82,26 @@ class Results:
             if threads > 1:
                 speed = rates["encrypt a part", threads] / rates["encrypt a part", 1]
                 yield _at_least(f"crypto core: speed of {threads} cores beside one", speed, SCALING * threads / 2)
+        if self.audit is not None:
+            yield from _check_audit(self.audit)
         if self.worker is not None:
             found = f"{self.worker.peak_rss_bytes / (1 << 20):.0f} MiB"
             yield Target("worker: peak RSS under 512 MiB", found, self.worker.peak_rss_bytes < RSS_LIMIT_BYTES)
         if self.resumed is not None:
             again, allowed = self.resumed.parts_sent_again, self.resumed.parts_in_flight
             yield Target(f"resume: at most {allowed} parts sent again", str(again), again <= allowed)
+
+
+def _check_audit(audit: AuditFigures) -> Iterator[Target]:
+    appended, verified = audit.appended_per_second, audit.verified_per_second
+    yield Target("audit log: append 5,000 events/s", f"{appended:,.0f}", appended >= 5_000)
+    yield Target("audit log: verify 200,000 entries/s", f"{verified:,.0f}", verified >= 200_000)
+    rss = audit.peak_rss_bytes
+    yield Target("audit log: verification in under 512 MiB", f"{rss / (1 << 20):.0f} MiB", rss < RSS_LIMIT_BYTES)
+    yield Target("audit log: one hour's entries under 1 s", f"{audit.hour_seconds:.2f} s", audit.hour_seconds < 1)
+    proof_ms, added_ms = 1000 * audit.proof_seconds, 1000 * audit.percentile(0.99)
+    yield Target("audit log: proof of any entry under 50 ms", f"{proof_ms:.1f} ms", proof_ms < 50)
+    yield Target("audit log: adds under 1 ms p99 to a request", f"{added_ms:.2f} ms", added_ms < 1)
 
 
 def _find(table: list[Measured], contender: str) -> Measured:

@@ -1,0 +1,180 @@
+"""The sequencer on S3 and DynamoDB: killed at any call, raced, attacked and fed nonsense, it loses and repeats nothing."""
+
+import base64
+import json
+from collections.abc import Sequence
+
+import pytest
+
+from functions.sequence_audit_log.delivery import Delivered, Message
+from pqtransfer.audit.errors import LogMovedError
+from pqtransfer.audit.messages import EVENTS_AT_MOST, pack_messages
+from pqtransfer.audit.positions import ProducerPosition
+from pqtransfer.aws.audit_state import PRODUCERS_AT_MOST
+from pqtransfer.aws.failures import CloudUnavailableError
+from tests.fakes.folders import Crash, FaultPlan
+from tests.integration.audit.conftest import BUCKET, NOW, AuditCloud
+from tests.unit.audit.samples import make_event
+
+FIRST, SECOND = range(1, 251), range(251, 311)
+
+
+def make_entries(numbers: Sequence[int] | range, producer: str = "worker/a") -> list[bytes]:
+    return [make_event(sequence=number, producer=producer).to_json() for number in numbers]
+
+
+def make_messages(entries: Sequence[bytes]) -> list[Message]:
+    return [Message(f"m{number}", body) for number, body in enumerate(pack_messages(entries))]
+
+
+def count_calls(cloud: AuditCloud) -> int:
+    """How many calls one delivery makes."""
+    plan = FaultPlan()
+    cloud.make_delivery(plan).take(make_messages(make_entries(SECOND)))
+    return len(plan.calls)
+
+
+@pytest.mark.requirement("D7.3", "D7.5", "N6", "N10")
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at", range(20))
+def test_a_sequencer_that_dies_at_any_call_leaves_no_gap_and_no_second_leaf(
+    audit_cloud: AuditCloud, at: int, after_effect: bool
+) -> None:
+    """Before or after the call has its effect. The delivery comes again, and is recognized where it is in the log."""
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    messages = make_messages(make_entries(SECOND))
+    plan = FaultPlan(at=at, after_effect=after_effect)
+    try:
+        audit_cloud.make_delivery(plan).take(messages)
+    except Crash:
+        assert len(plan.calls) == at + 1
+    else:
+        assert len(plan.calls) <= at, "20 calls are more than a delivery makes"
+    done = audit_cloud.make_delivery().take(messages)
+    assert (done.failed, done.refused, done.appended + done.repeated) == ([], 0, 60)
+    assert audit_cloud.read_entries() == make_entries([*FIRST, *SECOND])
+    assert audit_cloud.check().findings == []
+    assert audit_cloud.alerts.raised == []
+
+
+def test_no_delivery_makes_more_calls_than_are_crashed(audit_cloud: AuditCloud) -> None:
+    """So that the test before has seen every one."""
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    assert count_calls(audit_cloud) <= 20
+
+
+def test_two_sequencers_at_once_append_everything_once(audit_cloud: AuditCloud) -> None:
+    """Whoever is slower finds the log moved, and tries again."""
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    slow = audit_cloud.make_delivery()
+    commit, raced = audit_cloud.states.commit, list[Delivered]()
+
+    def commit_late(**arguments: object) -> None:
+        if not raced:
+            raced.append(Delivered())
+            raced[0] = audit_cloud.make_delivery().take(make_messages(make_entries(range(1, 31), "worker/b")))
+        commit(**arguments)  # type: ignore[arg-type]
+
+    audit_cloud.states.commit = commit_late  # type: ignore[method-assign]
+    done = slow.take(make_messages(make_entries(SECOND)))
+    assert (done.appended, raced[0].appended) == (60, 30)
+    assert len(audit_cloud.read_entries()) == 340
+    assert audit_cloud.check().findings == []
+
+
+def test_a_log_that_moves_on_and_on_gives_the_messages_back(audit_cloud: AuditCloud) -> None:
+    """After some tries; nothing is acknowledged."""
+
+    def lose(**_arguments: object) -> None:
+        raise LogMovedError
+
+    audit_cloud.states.commit = lose  # type: ignore[method-assign]
+    messages = make_messages(make_entries(SECOND))
+    assert audit_cloud.make_delivery().take(messages).failed == [message.id for message in messages]
+
+
+@pytest.mark.requirement("D7.3", "S4.7")
+def test_what_is_no_event_is_kept_and_told(audit_cloud: AuditCloud) -> None:
+    """Nonsense, a message of another kind, and another event under a used number: none of it holds the others up."""
+    good = make_entries(range(1, 4))
+    forged = make_event(sequence=2, actor="mallory").to_json()
+    messages = [
+        *make_messages([good[0]]),
+        Message("nonsense", "!"),
+        *make_messages([b"{}", good[1], forged, good[2]]),
+    ]
+    done = audit_cloud.make_delivery().take(messages)
+    assert (done.appended, done.refused, done.failed) == (3, 3, [])
+    assert audit_cloud.read_entries() == good
+    assert audit_cloud.alerts.codes == ["audit-entry-refused"] * 3
+    kept = [audit_cloud.s3.get_object(Bucket=BUCKET, Key=each.details["kept_at"]) for each in audit_cloud.alerts.raised]
+    documents = [json.loads(each["Body"].read()) for each in kept]
+    assert {base64.b64decode(each["data"]) for each in documents} == {b"!", b"{}", forged}
+    assert all(each["reason"] for each in documents)
+    again = audit_cloud.make_delivery().take(messages)
+    assert (again.appended, again.repeated, again.refused) == (0, 3, 3)
+
+
+def test_when_a_refused_entry_cannot_be_kept_its_message_comes_again(audit_cloud: AuditCloud) -> None:
+    """It is not dropped, and neither is what comes behind it."""
+    delivery = audit_cloud.make_delivery()
+
+    def fail(name: str, data: bytes) -> None:
+        raise CloudUnavailableError("no", aws_code="503")
+
+    delivery.store.keep_refused = fail  # type: ignore[method-assign]
+    messages = make_messages([b"{}", *make_entries(range(1, 4))])
+    done = delivery.take(messages)
+    assert done.failed == [message.id for message in messages]
+    assert audit_cloud.make_delivery().take(messages).refused == 1
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_a_log_that_was_changed_stops_the_sequencer_and_is_told(audit_cloud: AuditCloud) -> None:
+    """The messages wait; when the log is mended they are appended."""
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    path = "tile/entries/000.p/250"
+    good = audit_cloud.store.read_tile(path)
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=good.replace(b"hospital-a", b"hospital-z", 1))
+    messages = make_messages(make_entries(SECOND))
+    done = audit_cloud.make_delivery().take(messages)
+    assert done.failed == [message.id for message in messages]
+    assert audit_cloud.alerts.codes == ["audit-log-damaged"]
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=good)
+    assert audit_cloud.make_delivery().take(messages).appended == 60
+
+
+@pytest.mark.requirement("D7.5", "S4.7")
+def test_a_file_that_somebody_wrote_beforehand_is_written_over_and_told(audit_cloud: AuditCloud) -> None:
+    """The right bytes are the newest version; the others are kept below it."""
+    path = "tile/entries/000.p/250"
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=b"mallory was here")
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    assert audit_cloud.alerts.codes == ["audit-log-tampered"]
+    assert audit_cloud.read_entries() == make_entries(FIRST)
+    versions = audit_cloud.s3.list_object_versions(Bucket=BUCKET, Prefix=path)["Versions"]
+    assert len(versions) == 2
+
+
+def test_more_producers_than_one_transaction_moves(audit_cloud: AuditCloud) -> None:
+    """They are moved in several steps; each step has positions as large as they get."""
+    entries = [make_event(sequence=1, producer=f"function/{number}").to_json() for number in range(250)]
+    assert audit_cloud.make_delivery().take(make_messages(entries)).appended == 250
+    assert audit_cloud.check().findings == []
+    with pytest.raises(ValueError, match="producers"):
+        audit_cloud.states.read_positions([f"p/{number}" for number in range(PRODUCERS_AT_MOST + 1)])
+    state = audit_cloud.states.find_state()
+    largest = ProducerPosition(last_sequence=1000, recent=bytes(range(24)) * 512)
+    positions = {f"p/{number}": largest for number in range(PRODUCERS_AT_MOST)}
+    assert state is not None
+    audit_cloud.states.commit(expected=state, state=state, positions=positions)
+    assert audit_cloud.states.read_positions(positions) == positions
+
+
+def test_a_delivery_of_one_busy_producer_comes_again_whole(audit_cloud: AuditCloud) -> None:
+    """Ten full messages: every event of them is recognized."""
+    messages = make_messages(make_entries(range(1, 10 * EVENTS_AT_MOST + 1)))
+    assert len(messages) == 10
+    assert audit_cloud.make_delivery().take(messages).appended == 480
+    assert audit_cloud.make_delivery().take(messages).repeated == 480
+    assert audit_cloud.make_delivery().now == NOW
