@@ -11,6 +11,7 @@ from moto import mock_aws
 
 from functions.sequence_audit_log.delivery import Delivery
 from pqtransfer.audit.checking import check_log
+from pqtransfer.audit.checkpoints import Checkpoint
 from pqtransfer.audit.findings import Report
 from pqtransfer.audit.log_files import read_log
 from pqtransfer.audit.sequencer import Sequencer
@@ -45,15 +46,13 @@ class AuditCloud:
 
     def read_entries(self) -> Sequence[bytes]:
         """What is in the log, each entry checked."""
-        return [
-            entry
-            for _, entry in read_log(TiledTree(self.check_unwitnessed(), self.store.read_tile), self.store.read_tile)
-        ]
+        read_tile = self.store.read_tile
+        return [entry for _, entry in read_log(TiledTree(self.read_checkpoint(), read_tile), read_tile)]
 
     def check(self) -> Report:
         return check_log(self.store, LOG_POLICY).report
 
-    def check_unwitnessed(self) -> Any:
+    def read_checkpoint(self) -> Checkpoint:
         checkpoint = self.check().checkpoint
         assert checkpoint is not None
         return checkpoint

@@ -1,4 +1,4 @@
-"""The sequencer on S3 and DynamoDB: killed at any call, raced, attacked and fed nonsense, it loses and repeats nothing."""
+"""The sequencer on S3 and DynamoDB: killed at any call, raced, attacked and fed nonsense, it loses nothing."""
 
 import base64
 import json
