@@ -64,7 +64,7 @@ def check_log(
 
     def visit_each(index: int, entry: bytes) -> None:
         if purged is not None and _PURGE_MARK in entry:
-            accounted.extend(_read_purge(entry, purged.next_index))
+            accounted.extend(read_purge(entry, purged.next_index))
         if visit is not None:
             visit(index, entry)
 
@@ -112,7 +112,7 @@ def _watch_reading(files: LogFiles, watch: Callable[[int], None] | None) -> Read
     return read
 
 
-def _read_purge(entry: bytes, first_kept: int) -> list[str]:
+def read_purge(entry: bytes, first_kept: int) -> list[str]:
     """The digest in a purge event about this entry; nothing when it is about another, or no such event."""
     try:
         event = AuditEvent.from_json(entry)

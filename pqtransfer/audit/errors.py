@@ -1,6 +1,6 @@
 """What can be wrong with the audit log. Each message says what to do; a verifier reports findings instead."""
 
-from pqtransfer.errors import InputError, IntegrityError, UnavailableError
+from pqtransfer.errors import AccessError, InputError, IntegrityError, UnavailableError
 
 
 class InvalidProofError(IntegrityError):
@@ -126,3 +126,23 @@ class MissingPackageError(InputError):
 
     def __init__(self, package: str, purpose: str) -> None:
         super().__init__(f"{purpose} needs {package}; install it with: pip install 'pqtransfer[reports]'")
+
+
+class BundleLockedError(AccessError):
+    """A bundle is due to be purged, and a lock or a legal hold keeps it."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(
+            f"{path} is due to be purged, but its lock or a legal hold keeps it; keep entries for at least as long as "
+            "the bucket locks them, and purge again when the lock has ended"
+        )
+
+
+class UnaccountedPurgeError(IntegrityError):
+    """What stands at `purged` is not what the log tells of."""
+
+    def __init__(self, first_kept: int) -> None:
+        super().__init__(
+            f"the log does not tell of a purge of the entries before {first_kept}, as its `purged` says; nothing is "
+            "purged until it does: verify the log, restore the file from its former version, and find out who wrote it"
+        )
