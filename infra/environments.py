@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from infra.ecr_image import EcrImage
+from pqtransfer.audit.retention import InvalidRetentionError, RetentionRules
 
 EnvironmentName = Literal["local", "dev", "staging", "production"]
 LogRetentionDays = Literal[1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 3653]
@@ -140,6 +141,11 @@ class EnvironmentConfig(BaseModel):
     audit_retention_days: int = Field(
         default=2557, ge=1, le=36500, description="for how many days nobody can delete a file of the audit log"
     )
+    audit_retention_rules: str = Field(
+        default="default=90:2557,security=365:2557",
+        description="for how many days each class of audit events is hot, and is kept: CLASS=HOT:KEEP",
+        examples=["default=90:2557,security=365:3653"],
+    )
     audit_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(
         default="COMPLIANCE", description="whether nobody at all (COMPLIANCE) or only the privileged may lift that lock"
     )
@@ -193,6 +199,7 @@ class EnvironmentConfig(BaseModel):
         problems = [
             *self._sizes_that_do_not_fit(),
             *self._places_that_do_not_fit(),
+            *self._retention_that_does_not_fit(),
             *self._security_that_does_not_fit(),
         ]
         if problems:
@@ -242,6 +249,18 @@ class EnvironmentConfig(BaseModel):
                     "(or @sha256:DIGEST), or leave worker_image out, and the image is built"
                 )
         return problems
+
+    def _retention_that_does_not_fit(self) -> list[str]:
+        try:
+            rules = RetentionRules.from_text(self.audit_retention_rules)
+        except InvalidRetentionError as error:
+            return [f"audit_retention_rules={self.audit_retention_rules}: {error}"]
+        if rules.shortest_keep_days < self.audit_retention_days:
+            return [
+                f"audit_retention_rules={self.audit_retention_rules} purges after {rules.shortest_keep_days} days, and "
+                f"audit_retention_days={self.audit_retention_days} locks for longer: keep each class for as long"
+            ]
+        return []
 
     def _security_that_does_not_fit(self) -> list[str]:
         if self.is_local:

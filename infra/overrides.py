@@ -9,11 +9,13 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from functions.archive_audit_log.settings import ArchiveAuditLogSettings
 from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
 from functions.drill_key_restore.settings import DrillKeyRestoreSettings
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
+from functions.report_compliance.settings import ReportComplianceSettings
 from functions.rotate_keys.settings import RotateKeysSettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
@@ -42,6 +44,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "old_version_days": 1,
         "log_retention_days": 1,
         "audit_retention_days": 1,
+        "audit_retention_rules": "default=1:1",
         "audit_lock_mode": "GOVERNANCE",
         "key_backup_lock_days": 1,
     },
@@ -52,6 +55,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "old_version_days": 7,
         "log_retention_days": 14,
         "audit_retention_days": 1,
+        "audit_retention_rules": "default=7:30",
         "audit_lock_mode": "GOVERNANCE",
         "key_backup_lock_days": 30,
     },
@@ -60,6 +64,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "workers_maximum": 4,
         "log_retention_days": 90,
         "audit_retention_days": 90,
+        "audit_retention_rules": "default=30:365",
         "audit_lock_mode": "GOVERNANCE",
     },
     "production": {
@@ -97,6 +102,8 @@ PROGRAM_SETTINGS = (
     IndexEnvelopesSettings,
     WitnessCheckpointSettings,
     CheckAuditIntegritySettings,
+    ArchiveAuditLogSettings,
+    ReportComplianceSettings,
 )
 PROGRAM_VARIABLES = frozenset(
     {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}

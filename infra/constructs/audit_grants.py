@@ -7,6 +7,7 @@ from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
+from constructs import Construct
 
 from infra.constructs.grants import use_table, via
 
@@ -114,6 +115,41 @@ def check_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
         ),
         *write_audit(audit, stack),
         _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3", "dynamodb"),
+    ]
+
+
+def keep_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStatement]:
+    """Archive and purge: tag bundles, delete those whose locks have ended, and say where the log begins."""
+    stack = Stack.of(scope)
+    return [
+        *read_audit(audit, stack),
+        iam.PolicyStatement(
+            sid="KeepBundles",
+            actions=["s3:PutObjectTagging", "s3:GetObjectLegalHold", "s3:DeleteObjectVersion"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}/tile/entries/*"],
+        ),
+        iam.PolicyStatement(
+            sid="SayWhatIsKept",
+            actions=["s3:PutObject"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}/{name}" for name in ("purged", "retention")],
+        ),
+        *write_audit(audit, stack),
+        _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3"),
+    ]
+
+
+def report_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStatement]:
+    """Report on the log: read it, write reports beside it, and record that."""
+    stack = Stack.of(scope)
+    return [
+        *read_audit(audit, stack),
+        iam.PolicyStatement(
+            sid="WriteReports",
+            actions=["s3:PutObject"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}/reports/*"],
+        ),
+        *write_audit(audit, stack),
+        _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3"),
     ]
 
 

@@ -19,7 +19,9 @@ from infra.constructs.buckets import NO_TLS_REASON
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.validation import acknowledge
+from pqtransfer.aws.audit_retention import ARCHIVE_TAG
 
+ENTRIES_PREFIX, STAGED_PREFIX = "tile/entries/", "staged/"
 SEED_LETTERS = 64
 """Out of 62 letters and digits: more than 380 bits."""
 QUEUE_RETENTION_DAYS = 14
@@ -113,9 +115,28 @@ class AuditStore(Construct):
             server_access_logs_prefix=prefix,
             removal_policy=self._removal,
         )
+        if locked:
+            self._add_lifecycle(bucket)
         if not self._environment.require_tls:
             acknowledge(bucket, {"S10": NO_TLS_REASON})
         return bucket
+
+    def _add_lifecycle(self, bucket: s3.Bucket) -> None:
+        """Archive what retention has tagged; drop what a batch had staged when its lock has ended.
+
+        The archive's class answers at once, so that an old entry can be verified and proven without waiting.
+        """
+        tag, value = ARCHIVE_TAG
+        archive = s3.Transition(
+            storage_class=s3.StorageClass.GLACIER_INSTANT_RETRIEVAL, transition_after=Duration.days(0)
+        )
+        bucket.add_lifecycle_rule(id="archive", prefix=ENTRIES_PREFIX, tag_filters={tag: value}, transitions=[archive])
+        bucket.add_lifecycle_rule(
+            id="staged",
+            prefix=STAGED_PREFIX,
+            expiration=Duration.days(self._environment.audit_retention_days + 1),
+            noncurrent_version_expiration=Duration.days(self._environment.audit_retention_days + 1),
+        )
 
     def _make_lock(self) -> s3.ObjectLockRetention:
         days = Duration.days(self._environment.audit_retention_days)

@@ -14,7 +14,7 @@ WILDCARD_REASONS = {
     r"\*": "The action knows no resource: AWS takes nothing but a wildcard for it.",
     rf"arn:aws:s3:::.*/{TRANSFERS_PREFIX}\*": "Each transfer writes under a prefix of its own, made when it starts.",
     r"arn:aws:s3:::[^/]*-audit/\*": "Who checks the audit log reads the whole of it.",
-    r"arn:aws:s3:::[^/]*-audit/[a-z]+/\*": "The files of the audit log get their names when they are written.",
+    r"arn:aws:s3:::[^/]*-audit/[a-z/]+/\*": "The files of the audit log get their names when they are written.",
     r"arn:aws:s3:::[^/]*-audit-trust/[a-z]+/\*": "The objects of one reader of the audit log, and of nobody else.",
     r"arn:aws:s3:::[^/]*/\*": "Workers use the whole of a bucket that a site named for exactly this.",
     r"arn:aws:s3:::.*/backups/\*": "Each key has a backup of its own, made with the key.",

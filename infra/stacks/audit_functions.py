@@ -11,6 +11,7 @@ from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
 from infra.constructs import audit_grants, grants
 from infra.constructs.administrators import Administrators
+from infra.constructs.audit_upkeep import AuditUpkeep
 from infra.constructs.function_triggers import BusTrigger, ClockTrigger
 from infra.constructs.python_function import PythonFunction
 from infra.environments import EnvironmentConfig
@@ -61,6 +62,15 @@ class AuditFunctionsStack(Stack):
         sequence = self._make_sequencer()
         witness = self._make_witness()
         check = self._make_check()
+        upkeep = AuditUpkeep(
+            self,
+            "Upkeep",
+            environment=environment,
+            names=names,
+            stores=audit.stores,
+            layer=self._layer,
+            log_key=storage.stores.data_key,
+        )
         administrators = Administrators(
             self,
             "Administrators",
@@ -73,6 +83,9 @@ class AuditFunctionsStack(Stack):
             SequenceAuditLogFunction=sequence.function.function_name,
             WitnessCheckpointFunction=witness.function.function_name,
             CheckAuditIntegrityFunction=check.function.function_name,
+            ArchiveAuditLogFunction=upkeep.archive.function.function_name,
+            ReportComplianceFunction=upkeep.report.function.function_name,
+            AuditRetentionRules=environment.audit_retention_rules,
             AlertsTopicArn=administrators.topic.topic_arn,
         )
 

@@ -1,10 +1,16 @@
 """The audit log of a deployment, and the keys that it has published."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from pqtransfer.audit.checkpoints import TrustPolicy
+from pqtransfer.audit.events import AuditFacts
 from pqtransfer.audit.published_keys import PublishedKeys
+from pqtransfer.audit.retention import RetentionRules
+from pqtransfer.audit.trail import AuditUnavailableError
+from pqtransfer.audit.upkeep import RetentionOutcome, Upkeep
 from pqtransfer.aws.audit_files import S3LogFiles
+from pqtransfer.aws.audit_retention import S3RetentionStore
 from pqtransfer.aws.audit_trust import S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.sdk.audit_log import AuditLog
@@ -38,6 +44,33 @@ def read_published_keys(deployment: Deployment) -> PublishedKeys:
     """
     trust = S3TrustBucket(_connect(deployment), bucket=deployment.audit_trust_bucket)
     return trust.load_keys(deployment.audit_origin)
+
+
+def plan_retention(
+    deployment: Deployment, rules: RetentionRules, *, now: datetime, policy: TrustPolicy | None = None
+) -> RetentionOutcome:
+    """What a run of retention would do at `now`; nothing is written, recorded or deleted.
+
+    Raises:
+        IntegrityError: the log is not intact; retention would not touch it.
+        KeysNotPublishedError, CloudError: it cannot be read.
+    """
+    client = _connect(deployment)
+    upkeep = Upkeep(
+        S3LogFiles(client, bucket=deployment.audit_bucket),
+        policy or read_published_keys(deployment).to_policy(),
+        store=S3RetentionStore(client, bucket=deployment.audit_bucket),
+        rules=rules,
+        trail=_NoTrail(),
+    )
+    return upkeep.run(now=now, correlation_id="plan", dry_run=True)
+
+
+class _NoTrail:
+    """A plan records nothing."""
+
+    def record(self, *facts: AuditFacts) -> None:
+        raise AuditUnavailableError(f"a plan was about to record {len(facts)} events")
 
 
 def _connect(deployment: Deployment) -> "S3Client":

@@ -38,6 +38,8 @@ class Functions(BaseModel):
     sequence_audit_log: str
     witness_checkpoint: str
     check_audit_integrity: str
+    archive_audit_log: str
+    report_compliance: str
     rotate_keys: str
     drill_key_restore: str
 
@@ -71,6 +73,7 @@ class Deployment(BaseModel):
     audit_trust_bucket: str
     audit_state_table: str
     audit_origin: str
+    audit_retention_rules: str
     alerts_topic_arn: str
     participant_role_prefix: str
     minimum_suite: Literal["PQT-1", "PQT-2"]

@@ -354,6 +354,8 @@ def test_a_worker_uses_the_checkpoint_key_and_does_not_manage_it(act_as: ActAs, 
         "sequence_audit_log",
         "witness_checkpoint",
         "check_audit_integrity",
+        "archive_audit_log",
+        "report_compliance",
     ],
 )
 def test_a_function_is_held_to_its_own_role(act_as: ActAs, deployment: Deployment, function: str) -> None:

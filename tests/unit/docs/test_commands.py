@@ -132,7 +132,8 @@ def is_offline(shown: Shown) -> bool:
 
 def is_audit(shown: Shown) -> bool:
     """A command on the audit log of the README, once there is a copy of a log."""
-    return shown.place.startswith("README") and shown.words[1] == "audit" and shown.words[2] not in {"keys", "fetch"}
+    needs_deployment = {"keys", "fetch", "retention"}
+    return shown.place.startswith("README") and shown.words[1] == "audit" and shown.words[2] not in needs_deployment
 
 
 def is_offline_python(block: Block) -> bool:

@@ -31,11 +31,14 @@ OUTPUTS = {
         "AuditTrustBucket": "audit-trust",
         "AuditStateTable": "audit-state",
         "AuditOrigin": "pqtransfer-dev.123456789012.eu-central-1/audit",
+        "AuditRetentionRules": "default=7:30",
     },
     "PqtransferAuditFunctions-dev": {
         "SequenceAuditLogFunction": "sequence",
         "WitnessCheckpointFunction": "witness",
         "CheckAuditIntegrityFunction": "check",
+        "ArchiveAuditLogFunction": "archive",
+        "ReportComplianceFunction": "report",
         "AlertsTopicArn": "arn:topic",
     },
     "PqtransferControl-dev": {

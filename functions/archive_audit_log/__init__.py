@@ -1,0 +1,1 @@
+"""Archives and purges the audit log by its retention rules."""

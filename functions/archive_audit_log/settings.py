@@ -1,0 +1,21 @@
+"""What the function must be told, and by which environment variable. The infrastructure reads the names from here."""
+
+from pydantic import Field
+
+from pqtransfer.environment import EnvironmentSettings
+
+
+class ArchiveAuditLogSettings(EnvironmentSettings):
+    """Each field is the variable `PQTRANSFER_<FIELD>`."""
+
+    origin: str = Field(
+        description="the name under which the audit log signs",
+        examples=["pqtransfer-dev.123456789012.eu-central-1/audit"],
+    )
+    audit_bucket: str = Field(description="the bucket of the audit log's files", examples=["audit"])
+    audit_trust_bucket: str = Field(description="the bucket of the audit log's public keys", examples=["audit-trust"])
+    audit_queue_url: str = Field(description="the SQS queue that audit events are sent to", examples=["https://..."])
+    audit_retention_rules: str = Field(
+        description="for how many days each class of events is hot, and is kept",
+        examples=["default=90:2557,security=365:3653"],
+    )

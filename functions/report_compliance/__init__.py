@@ -1,0 +1,1 @@
+"""Makes compliance reports of the audit log."""

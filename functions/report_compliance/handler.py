@@ -1,0 +1,95 @@
+"""Make the compliance report of the month before. Runs on the first of each month, and for any period when asked:
+`{"since": "2026-03-01T00:00:00Z", "until": "2026-04-01T00:00:00Z", "framework": "hipaa"}`.
+
+The report is written as a page and as data under `reports/` in the bucket of the log, which locks it; that it was made,
+with the digest of the page, is an event of the log.
+"""
+
+import hashlib
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.parser import event_parser
+from aws_lambda_powertools.utilities.typing import LambdaContext
+from pydantic import AwareDatetime, BaseModel
+
+from functions.report_compliance.settings import ReportComplianceSettings
+from pqtransfer.audit.events import AuditFacts, EventKind, Target
+from pqtransfer.audit.rendering.html import render_html
+from pqtransfer.audit.rendering.tables import render_json
+from pqtransfer.audit.report_model import ComplianceReport, Framework
+from pqtransfer.audit.reporting import find_previous_month, make_report, name_report
+from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.aws.audit_files import S3LogFiles
+from pqtransfer.aws.audit_queue import connect_audit_trail
+from pqtransfer.aws.audit_reports import S3ReportShelf
+from pqtransfer.aws.audit_trust import S3TrustBucket
+from pqtransfer.aws.clients import make_object_client, make_session
+from pqtransfer.environment import load_settings
+
+REPORTER = "report-compliance"
+
+logger = Logger(service="report_compliance")
+
+
+class ReportWanted(BaseModel):
+    """Which report; left out, the month before, for all frameworks."""
+
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+    framework: Framework = Framework.ALL
+
+
+@logger.inject_lambda_context
+@event_parser(model=ReportWanted)
+def handler(event: ReportWanted, context: LambdaContext) -> dict[str, Any]:
+    """Make, write and record the report; where it is, and whether the log was intact."""
+    settings, now = load_settings(ReportComplianceSettings), datetime.now(UTC)
+    begin, end = find_previous_month(now)
+    client = make_object_client(make_session())
+    report = make_report(
+        S3LogFiles(client, bucket=settings.audit_bucket),
+        S3TrustBucket(client, bucket=settings.audit_trust_bucket).load_keys(settings.origin).to_policy(),
+        framework=event.framework,
+        since=event.since or begin,
+        until=event.until or end,
+        now=now,
+    )
+    page = render_html(report).encode()
+    shelf = S3ReportShelf(client, bucket=settings.audit_bucket)
+    shelf.put(f"{name_report(report)}.json", render_json(report), content_type="application/json")
+    path = shelf.put(f"{name_report(report)}.html", page, content_type="text/html; charset=utf-8")
+    facts = describe_report(report, page, path, correlation_id=f"{REPORTER}-{context.aws_request_id}")
+    connect_trail(settings.audit_queue_url).record(facts)
+    answer = {"report": path, "events": report.events, "intact": report.integrity.intact}
+    logger.info("compliance report made", extra=answer)
+    return answer
+
+
+def describe_report(report: ComplianceReport, page: bytes, path: str, *, correlation_id: str) -> AuditFacts:
+    """The event that says that a report was made; it failed when the log was not intact."""
+    intact = report.integrity.intact
+    return AuditFacts(
+        kind=EventKind.ADMINISTRATION,
+        action="report.create",
+        actor=REPORTER,
+        target=Target(type="report", id=path),
+        succeeded=intact,
+        reason=None if intact else "the log is not intact, and the report says so",
+        correlation_id=correlation_id,
+        details={
+            "framework": str(report.framework),
+            "since": report.since.isoformat(),
+            "until": report.until.isoformat(),
+            "html_sha256": hashlib.sha256(page).hexdigest(),
+            "log_size": str(report.integrity.size or 0),
+        },
+    )
+
+
+@cache
+def connect_trail(queue_url: str) -> AuditTrail:
+    """One producer for the life of this instance."""
+    return connect_audit_trail(make_session(), queue_url=queue_url, service=REPORTER, spool_directory=None)

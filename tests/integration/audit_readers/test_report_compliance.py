@@ -1,0 +1,59 @@
+"""The monthly function makes a report of the log in S3, writes it beside the log, and records that it did."""
+
+import hashlib
+from datetime import datetime
+
+import pytest
+
+from functions.report_compliance import handler as reporting
+from pqtransfer.audit.report_model import ComplianceReport
+from tests.integration.audit_readers.conftest import BUCKET, CloudLog
+from tests.integration.audit_readers.test_archive_audit_log import Context
+from tests.unit.audit.months import BEGIN, END, make_month
+
+
+@pytest.fixture(autouse=True)
+def _fresh_trail() -> None:
+    reporting.connect_trail.cache_clear()
+
+
+def wanted(since: datetime = BEGIN, until: datetime = END) -> dict[str, str]:
+    return {"since": since.isoformat(), "until": until.isoformat(), "framework": "hipaa"}
+
+
+@pytest.mark.requirement("D7.4", "N13")
+def test_a_report_is_made_written_and_recorded(cloud: CloudLog) -> None:
+    """As a page and as data; the event in the log carries the digest of the page."""
+    cloud.events = make_month()
+    cloud.publish()
+    answer = reporting.handler(wanted(), Context())
+    name = "reports/hipaa-2026-03-01-2026-03-31"
+    assert answer == {"report": f"s3://{BUCKET}/{name}.html", "events": len(cloud.events), "intact": True}
+    page = cloud.s3.get_object(Bucket=BUCKET, Key=f"{name}.html")["Body"].read()
+    data = cloud.s3.get_object(Bucket=BUCKET, Key=f"{name}.json")["Body"].read()
+    assert b"The log is intact and complete" in page
+    assert ComplianceReport.model_validate_json(data).events == len(cloud.events)
+    (recorded,) = cloud.take_recorded()
+    assert (recorded.action, recorded.succeeded) == ("report.create", True)
+    assert recorded.details["html_sha256"] == hashlib.sha256(page).hexdigest()
+
+
+@pytest.mark.requirement("D7.4")
+def test_without_a_period_it_is_the_month_before(cloud: CloudLog) -> None:
+    """As the schedule calls it; a month without events is a report that says so."""
+    cloud.events = make_month()[:10]
+    cloud.publish()
+    assert reporting.handler({}, Context())["events"] == 0
+    (page,) = [key for key in cloud.list_keys("reports/") if key.endswith(".html")]
+    assert b"There are no events in this period." in cloud.s3.get_object(Bucket=BUCKET, Key=page)["Body"].read()
+
+
+def test_a_log_that_is_not_intact_is_reported_as_such(cloud: CloudLog) -> None:
+    cloud.events = make_month()[:300]
+    cloud.publish()
+    bundle = cloud.s3.get_object(Bucket=BUCKET, Key="tile/entries/000")["Body"].read()
+    changed = bundle.replace(b"hospital-a", b"hospital-x", 1)
+    cloud.s3.put_object(Bucket=BUCKET, Key="tile/entries/000", Body=changed)
+    assert reporting.handler(wanted(), Context())["intact"] is False
+    (recorded,) = cloud.take_recorded()
+    assert (recorded.succeeded, recorded.reason) == (False, "the log is not intact, and the report says so")
