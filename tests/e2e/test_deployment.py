@@ -19,6 +19,7 @@ from pqtransfer.transfers.checkpoint import Checkpoint
 from pqtransfer.transfers.folder import StoredPart
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.sessions import CloudSession
+from tests.e2e.function_roles import act_as_function
 
 pytestmark = pytest.mark.e2e
 
@@ -360,7 +361,7 @@ def test_a_worker_uses_the_checkpoint_key_and_does_not_manage_it(act_as: ActAs, 
 )
 def test_a_function_is_held_to_its_own_role(act_as: ActAs, deployment: Deployment, function: str) -> None:
     """Neither function reads a secret, a model or another's queue, or makes a role outside the participants' path."""
-    session = _as_function(act_as, deployment, function)
+    session = act_as_function(act_as, deployment, function)
     assert refused(session.client("secretsmanager").get_secret_value, SecretId="pqtransfer/local/participants/a/kem/0")
     assert refused(session.client("s3").get_object, Bucket=deployment.data_bucket, Key="transfers/e2e/payload")
     assert refused(session.client("sqs").receive_message, QueueUrl=deployment.queue_url, WaitTimeSeconds=0)
@@ -394,33 +395,6 @@ def test_a_submitter_submits_and_a_recipient_only_reads(act_as: ActAs, deploymen
     assert refused(recipient.client("sqs").send_message, QueueUrl=deployment.queue_url, MessageBody="{}")
     item = {"transfer_id": "e2e-3", "state": "SUBMITTED"}
     assert refused(recipient.resource("dynamodb").Table(deployment.transfers_table).put_item, Item=item)
-
-
-def _as_function(act_as: ActAs, deployment: Deployment, function: str) -> CloudSession:
-    """A session with the policies of a function's role: the same document on a role that a person may take.
-
-    The function's own role trusts Lambda alone, so that nobody can take it to try.
-    """
-    owner = act_as(None)
-    iam = owner.client("iam")
-    configuration = owner.client("lambda").get_function_configuration(
-        FunctionName=getattr(deployment.functions, function)
-    )
-    role = configuration["Role"].rpartition("/")[2]
-    twin = f"e2e-as-{function}"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {"Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::000000000000:root"}, "Action": "sts:AssumeRole"}
-        ],
-    }
-    if twin not in {each["RoleName"] for each in iam.list_roles()["Roles"]}:
-        iam.create_role(RoleName=twin, AssumeRolePolicyDocument=json.dumps(trust))
-        for policy in iam.list_role_policies(RoleName=role)["PolicyNames"]:
-            document = iam.get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-            text = document if isinstance(document, str) else json.dumps(document)
-            iam.put_role_policy(RoleName=twin, PolicyName=policy, PolicyDocument=text)
-    return act_as(f"arn:aws:iam::000000000000:role/{twin}")
 
 
 def _let_events_send(queue_arn: str) -> str:
