@@ -19,6 +19,11 @@ ACTIONS_AT_MOST = 2000
 LISTED_AT_MOST = 2000
 MILLISECONDS_PER_DAY = 86_400_000
 
+USE = "use"
+"""A step that a key's private half was used in, and not one of its life."""
+ON_THE_WAY = frozenset({"claim", "release", "lose", "update"})
+"""What happens to a transfer before it ends: counted, and not listed."""
+
 _KEY_ID = re.compile(r"[0-9a-f]{64}")
 Item = TypeVar("Item")
 
@@ -144,12 +149,12 @@ class Activity:
         use.suite = event.suite or use.suite
         use.first_ms = event.time_ms if use.first_ms is None else min(use.first_ms, event.time_ms)
         use.last_ms = event.time_ms if use.last_ms is None else max(use.last_ms, event.time_ms)
-        if event.kind is not EventKind.KEY:
+        verb = event.action.rpartition(".")[2]
+        if event.kind is not EventKind.KEY or verb == USE:
             use.uses += 1
             if event.actor in use.actors or len(use.actors) < ADDRESSES_AT_MOST:
                 use.actors[event.actor] += 1
         elif event.succeeded:
-            verb = event.action.rpartition(".")[2]
             use.backups += verb in ("backup", "back-up")
             if len(use.steps) < ADDRESSES_AT_MOST or verb in use.steps:
                 use.steps[verb] = (event.time_ms, event.actor)
@@ -174,7 +179,7 @@ class Activity:
 
     def _list(self, moment: Moment) -> None:
         event = moment.event
-        if event.kind is EventKind.TRANSFER:
+        if event.kind is EventKind.TRANSFER and event.action.rpartition(".")[2] not in ON_THE_WAY:
             self.transfers.add(moment)
         if event.kind is EventKind.SECURITY or event.severity >= Severity.HIGH:
             self.security.add(moment)

@@ -80,6 +80,14 @@ def tell_result(moment: Moment) -> str:
     return f"{word}: {event.reason}" if event.reason else word
 
 
+def tell_participants(moment: Moment) -> tuple[str, str]:
+    """From whom a transfer is, and to whom."""
+    event = moment.event
+    receives = event.action.rpartition(".")[2] == "receive"
+    recipients = event.details.get("recipients") or (event.actor if receives else "-")
+    return event.details.get("sender") or event.actor, recipients
+
+
 def tell_time(time_ms: int | None) -> Cell:
     """A time to the second; nothing when there is none."""
     if time_ms is None:

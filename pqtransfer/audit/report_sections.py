@@ -19,6 +19,7 @@ from pqtransfer.audit.report_parts import (
     list_moments,
     tell_about,
     tell_day,
+    tell_participants,
     tell_result,
     tell_span,
     tell_time,
@@ -226,21 +227,23 @@ def _make_transfers(activity: Activity) -> Section:
         name="transfers",
         title="Transfers",
         columns=(
-            WHEN, Column(name="transfer", title="Transfer", style="code"), ACTION, ACTOR,
-            Column(name="recipients", title="Recipients"), Column(name="size_bytes", title="Size", style="bytes"),
+            WHEN, Column(name="transfer", title="Transfer", style="code"), ACTION,
+            Column(name="sender", title="From", style="word"), Column(name="recipients", title="To"), Column(name="size_bytes", title="Size", style="bytes"),
             Column(name="sha256", title="SHA-256", style="code"), RESULT, ENTRY,
         ),
         rows=tuple(
             (
-                tell_time(each.event.time_ms), each.event.target.id, each.event.action, each.event.actor,
-                each.event.details.get("recipients") or each.event.details.get("recipient") or "-",
+                tell_time(each.event.time_ms), each.event.target.id, each.event.action, *tell_participants(each),
                 each.event.size_bytes, each.event.sha256, tell_result(each), each.index,
             )
             for each in listed.items[:ROWS_AT_MOST]
         ),
         left_out=listed.left_out + max(len(listed.items) - ROWS_AT_MOST, 0),
     )  # fmt: skip
-    paragraph = "What was transferred, by whom and to whom; the digest is the one that the transfer was recorded with."
+    paragraph = (
+        "What was transferred, by whom and to whom, and how it ended; the digest is the one that was recorded with it. "
+        "What happens on the way (an attempt begins, is interrupted, or is taken over) is counted, and not listed."
+    )
     return Section(key=frameworks.TRANSFERS, title="Transfers", paragraphs=(paragraph,), tables=(table,))
 
 

@@ -105,8 +105,21 @@ def test_transfers_are_reported_with_their_digests_and_who_took_part(report: Com
     assert len(shown) == len(sent)
     for event in sent:
         row = shown[event.target.id]
-        assert (row["sha256"], row["size_bytes"], row["actor"]) == (event.sha256, event.size_bytes, event.actor)
+        assert (row["sha256"], row["size_bytes"], row["sender"]) == (event.sha256, event.size_bytes, event.actor)
         assert row["recipients"] == event.details["recipients"]
+
+
+def test_a_transfer_is_listed_by_how_it_ended_and_a_key_by_its_uses() -> None:
+    """The steps on the way are counted; a recipient's own event says from whom it is; a private key that was read, used."""
+    counted = Activity(since=datetime(2026, 5, 1, tzinfo=UTC), until=datetime(2026, 7, 1, tzinfo=UTC))
+    for number, action in enumerate(("claim", "release", "claim", "complete", "update"), start=1):
+        counted.add(number, make_event(EventKind.TRANSFER, sequence=number, action=f"transfer.{action}"))
+    counted.add(6, make_event(EventKind.TRANSFER, action="transfer.receive", actor="b", details={"sender": "a"}))
+    counted.add(7, make_event(EventKind.KEY, action="key.use"))
+    assert [each.event.action for each in counted.transfers.items] == ["transfer.complete", "transfer.receive"]
+    assert report_parts.tell_participants(counted.transfers.items[1]) == ("a", "b")
+    (use,) = counted.keys.values()
+    assert (use.uses, use.steps) == (7, {})
 
 
 @pytest.mark.requirement("D7.4")
