@@ -228,7 +228,8 @@ def _make_transfers(activity: Activity) -> Section:
         title="Transfers",
         columns=(
             WHEN, Column(name="transfer", title="Transfer", style="code"), ACTION,
-            Column(name="sender", title="From", style="word"), Column(name="recipients", title="To"), Column(name="size_bytes", title="Size", style="bytes"),
+            Column(name="sender", title="From", style="word"), Column(name="recipients", title="To"),
+            Column(name="size_bytes", title="Size", style="bytes"),
             Column(name="sha256", title="SHA-256", style="code"), RESULT, ENTRY,
         ),
         rows=tuple(

@@ -110,7 +110,7 @@ def test_transfers_are_reported_with_their_digests_and_who_took_part(report: Com
 
 
 def test_a_transfer_is_listed_by_how_it_ended_and_a_key_by_its_uses() -> None:
-    """The steps on the way are counted; a recipient's own event says from whom it is; a private key that was read, used."""
+    """Steps on the way are counted; a recipient's event says from whom it is; a private key that was read was used."""
     counted = Activity(since=datetime(2026, 5, 1, tzinfo=UTC), until=datetime(2026, 7, 1, tzinfo=UTC))
     for number, action in enumerate(("claim", "release", "claim", "complete", "update"), start=1):
         counted.add(number, make_event(EventKind.TRANSFER, sequence=number, action=f"transfer.{action}"))
