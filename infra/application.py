@@ -64,6 +64,7 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         app,
         names.stack("Protection"),
         storage=storage,
+        audit=audit,
         control=control,
         **place("what keeps containers under keys that count"),
     )

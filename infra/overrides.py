@@ -15,6 +15,8 @@ from functions.drill_key_restore.settings import DrillKeyRestoreSettings
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
+from functions.renew_envelopes.settings import RenewEnvelopesSettings
+from functions.respond_to_compromise.settings import RespondToCompromiseSettings
 from functions.report_compliance.settings import ReportComplianceSettings
 from functions.rotate_keys.settings import RotateKeysSettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
@@ -100,6 +102,8 @@ PROGRAM_SETTINGS = (
     PublishTransferEventsSettings,
     SequenceAuditLogSettings,
     IndexEnvelopesSettings,
+    RenewEnvelopesSettings,
+    RespondToCompromiseSettings,
     WitnessCheckpointSettings,
     CheckAuditIntegritySettings,
     ArchiveAuditLogSettings,

@@ -108,7 +108,7 @@ class ControlStack(Stack):
             log_key=stores.data_key,
         )
         StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish, failures=failures)
-        keys = KeyService(
+        self.keys = keys = KeyService(
             self,
             "Keys",
             environment=environment,

@@ -3,22 +3,35 @@
 from typing import Any
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from functions.index_envelopes.settings import IndexEnvelopesSettings
-from infra.constructs import grants
+from functions.renew_envelopes.settings import RenewEnvelopesSettings
+from functions.respond_to_compromise.settings import RespondToCompromiseSettings
+from infra.constructs import grants, protection_grants
+from infra.constructs.bus_rule import BusRule, ScheduleRule
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.stream_trigger import StreamTrigger, read_stream
+from infra.constructs.wildcards import acknowledge_wildcards
+from infra.constructs.work_queue import WorkQueue
 from infra.environments import EnvironmentConfig
 from infra.function_packages import FunctionPackage
 from infra.names import Names
 from infra.outputs import add_outputs
+from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.storage import StorageStack
+from pqtransfer.keys.events import KEY_ROTATED_DETAIL_TYPE
+from pqtransfer.protection.incidents import COMPROMISE_REPORTED_DETAIL_TYPE
 
-DOMAINS = ("crypto", "keys", "transfers", "audit", "operations", "protection", "aws")
+PARTS = ("crypto", "keys", "transfers", "audit", "operations", "protection", "aws")
+FUNCTION_SECONDS = 300
+MEMORY_MIB = 1024
+RECEIVES_AT_MOST = 50
+PAGES_AT_ONCE = 10
+POLL_SECONDS = 10
+LOCAL_POLL_SECONDS = 1
 
 
 class ProtectionStack(Stack):
@@ -32,17 +45,32 @@ class ProtectionStack(Stack):
         environment: EnvironmentConfig,
         names: Names,
         storage: StorageStack,
+        audit: AuditLogStack,
         control: ControlStack,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
-        stores = storage.stores
+        self._environment, self._names = environment, names
+        self._storage, self._audit, self._control = storage, audit, control
+        index = self._make_index()
+        renew = self._make_renewal()
+        respond = self._make_response()
+        self._let_operators_report(respond)
+        add_outputs(
+            self,
+            IndexEnvelopesFunction=index.function.function_name,
+            RenewEnvelopesFunction=renew.function.function_name,
+            RespondToCompromiseFunction=respond.function.function_name,
+        )
+
+    def _make_index(self) -> PythonFunction:
+        stores = self._storage.stores
         index = PythonFunction(
             self,
             "IndexEnvelopes",
-            environment=environment,
-            names=names,
-            package=FunctionPackage("index_envelopes", parts=("crypto", "keys", "transfers", "protection", "aws")),
+            environment=self._environment,
+            names=self._names,
+            package=FunctionPackage("index_envelopes", parts=PARTS),
             settings=IndexEnvelopesSettings,
             values={"envelopes_table": stores.envelopes.table_name, "data_bucket": stores.bucket_name},
             statements=[
@@ -50,18 +78,125 @@ class ProtectionStack(Stack):
                 *grants.keep_envelopes(stores),
                 grants.read_models(stores),
                 grants.find_models(stores),
-                control.failures.report(),
+                self._control.failures.report(),
                 grants.use_data_key(stores, self, "s3", "sqs", "dynamodb"),
             ],
-            layer=control.layer,
+            layer=self._control.layer,
             log_key=stores.data_key,
         )
-        StreamTrigger(self, "EndedTransfers", table=stores.transfers, function=index, failures=control.failures)
-        events.Rule(
+        StreamTrigger(self, "EndedTransfers", table=stores.transfers, function=index, failures=self._control.failures)
+        ScheduleRule(self, "Backfill", every=Duration.hours(1), function=index, body={"action": "backfill"})
+        return index
+
+    def _make_renewal(self) -> PythonFunction:
+        stores = self._storage.stores
+        queue = self._make_queue("Renewals")
+        renew = PythonFunction(
             self,
-            "Backfill",
-            description="Go on with reading the containers of before there was an index",
-            schedule=events.Schedule.rate(Duration.hours(1)),
-            targets=[targets.LambdaFunction(index.function, retry_attempts=0)],
+            "RenewEnvelopes",
+            environment=self._environment,
+            names=self._names,
+            package=FunctionPackage("renew_envelopes", parts=PARTS),
+            settings=RenewEnvelopesSettings,
+            values={**self._shared_values(), "renewals_queue_url": queue.messages.queue_url},
+            statements=[
+                *protection_grants.renew_envelopes(stores, self._audit.stores, self, self._names),
+                grants.use_table("ReadTransfers", stores.transfers, "GetItem"),
+                queue.work_off("WorkOffPages"),
+                grants.use_data_key(stores, self, "s3", "sqs", "dynamodb"),
+            ],
+            layer=self._control.layer,
+            log_key=stores.data_key,
+            memory_mib=MEMORY_MIB,
+            timeout_seconds=FUNCTION_SECONDS,
+            identity=self._storage.key_service.role,
         )
-        add_outputs(self, IndexEnvelopesFunction=index.function.function_name)
+        queue.trigger(renew.function, at_once=None if self._environment.is_local else PAGES_AT_ONCE)
+        self._run_on("Rotations", KEY_ROTATED_DETAIL_TYPE, renew)
+        return renew
+
+    def _make_response(self) -> PythonFunction:
+        stores = self._storage.stores
+        queue = self._make_queue("Incidents")
+        respond = PythonFunction(
+            self,
+            "RespondToCompromise",
+            environment=self._environment,
+            names=self._names,
+            package=FunctionPackage("respond_to_compromise", parts=PARTS),
+            settings=RespondToCompromiseSettings,
+            values={
+                **self._shared_values(),
+                "incidents_table": stores.incidents.table_name,
+                "incidents_queue_url": queue.messages.queue_url,
+                "queue_url": self._control.queue.requests.queue_url,
+                "key_orders_queue_url": self._control.keys.orders.queue_url,
+                "event_bus": self._names.event_bus,
+                "poll_seconds": str(LOCAL_POLL_SECONDS if self._environment.is_local else POLL_SECONDS),
+            },
+            statements=[
+                *protection_grants.renew_envelopes(stores, self._audit.stores, self, self._names),
+                *protection_grants.respond(stores),
+                queue.work_off("WorkOffIncidents"),
+                iam.PolicyStatement(
+                    sid="AskOthers",
+                    actions=["sqs:SendMessage", *(["sqs:SendMessageBatch"] if stores.embedded else [])],
+                    resources=[self._control.queue.requests.queue_arn, self._control.keys.orders.queue_arn],
+                ),
+                self._control.bus.put_events(),
+                grants.use_data_key(stores, self, "s3", "sqs", "dynamodb", "events"),
+            ],
+            layer=self._control.layer,
+            log_key=stores.data_key,
+            memory_mib=MEMORY_MIB,
+            timeout_seconds=FUNCTION_SECONDS,
+            identity=self._storage.key_service.role,
+        )
+        queue.trigger(respond.function)
+        self._run_on("Compromises", COMPROMISE_REPORTED_DETAIL_TYPE, respond)
+        ScheduleRule(self, "Resume", every=Duration.minutes(15), function=respond, body={"action": "resume"})
+        return respond
+
+    def _let_operators_report(self, respond: PythonFunction) -> None:
+        """Operators report compromises, and watch what is done about them."""
+        stores = self._storage.stores
+        statements = [
+            iam.PolicyStatement(
+                sid="ReportCompromise", actions=["lambda:InvokeFunction"], resources=[respond.function.function_arn]
+            ),
+            grants.use_table("WatchIncidents", stores.incidents, "GetItem", "Query"),
+            grants.use_table("CountEnvelopes", stores.envelopes, "GetItem", "Query"),
+        ]
+        policy = iam.Policy(self, "Operators", statements=statements, roles=[self._control.roles.operator])
+        acknowledge_wildcards(policy, statements)
+
+    def _shared_values(self) -> dict[str, str]:
+        stores = self._storage.stores
+        return {
+            "participants_table": stores.participants.table_name,
+            "transfers_table": stores.transfers.table_name,
+            "envelopes_table": stores.envelopes.table_name,
+            "data_bucket": stores.bucket_name,
+            "audit_queue_url": self._audit.stores.queue.queue_url,
+            "minimum_suite": self._environment.minimum_suite,
+        }
+
+    def _make_queue(self, id: str) -> WorkQueue:
+        return WorkQueue(
+            self,
+            id,
+            environment=self._environment,
+            key=self._storage.stores.data_key,
+            function_seconds=FUNCTION_SECONDS,
+            receives_at_most=RECEIVES_AT_MOST,
+        )
+
+    def _run_on(self, id: str, detail_type: str, function: PythonFunction) -> None:
+        BusRule(
+            self,
+            id,
+            bus=self._control.bus,
+            bus_name=self._names.event_bus,
+            detail_types=[detail_type],
+            function=function,
+        )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pqtransfer.aws.clients import Session
 from pqtransfer.aws.failures import translated
 from pqtransfer.aws.folder import S3Connection, S3Folder
+from pqtransfer.transfers.folder import ENVELOPE_NAME, PAYLOAD_NAME
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -47,17 +48,21 @@ class S3Containers:
                     if found is not None and (after is None or found.group(1) > after):
                         yield found.group(1)
 
-    def remove(self, transfer_id: str) -> int:
-        """Delete every version of every object of a container, for good, and return how many these were.
+    def remove_model(self, transfer_id: str) -> int:
+        """Delete payload and envelope in every version, for good, and return how many versions these were.
+
+        The manifest stays, as a record of what was there.
 
         Raises:
             CloudError: some may remain; the same call goes on.
         """
         prefix, removed = f"{CONTAINERS_PREFIX}{transfer_id}/", 0
+        names = {f"{prefix}{name}" for name in (PAYLOAD_NAME, ENVELOPE_NAME)}
         with translated(action=f"remove s3://{self.bucket}/{prefix}"):
             pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for each in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
-                    self._client.delete_object(Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])
-                    removed += 1
+                    if each["Key"] in names:
+                        self._client.delete_object(Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])
+                        removed += 1
         return removed

@@ -1,6 +1,7 @@
 """Incidents in DynamoDB: one partition each (`incident_id`), `INCIDENT` for itself and `TASK#<transfer>` for each task.
 
-Both are JSON strings under a condition: the step of the incident, or the whole text of the task, that was read.
+The partition `INCIDENTS` lists them. Incident and task are JSON strings, each written under a condition: that the step
+of the incident, or the whole text of the task, is what was read.
 """
 
 from collections.abc import Iterable
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 INCIDENT_ITEM = "INCIDENT"
 TASK_PREFIX = "TASK#"
+LIST_PARTITION = "INCIDENTS"
 MOST_ATTEMPTS = 10
 
 
@@ -49,53 +51,47 @@ class DynamoIncidentStore:
         return cls(session.resource("dynamodb", endpoint_url=endpoint_url, config=client_config()).Table(table_name))
 
     def open(self, incident: Incident) -> Incident:
+        with translated(action=f"list incident {incident.incident_id}"):
+            self._table.put_item(Item={"incident_id": LIST_PARTITION, "item": incident.incident_id})
         try:
             with translated(action=f"record incident {incident.incident_id}"):
                 self._table.put_item(
-                    Item={
-                        "incident_id": incident.incident_id,
-                        "item": INCIDENT_ITEM,
-                        "step": incident.step.value,
-                        "incident": incident.model_dump_json(),
-                    },
-                    ConditionExpression="attribute_not_exists(incident_id)",
+                    Item=_write_incident(incident), ConditionExpression="attribute_not_exists(incident_id)"
                 )
         except ConditionFailedError:
             return self.get(incident.incident_id)
         return incident
 
     def get(self, incident_id: str) -> Incident:
-        with translated(action=f"read incident {incident_id}"):
-            item = self._table.get_item(
-                Key={"incident_id": incident_id, "item": INCIDENT_ITEM}, ConsistentRead=True
-            ).get("Item")
-        if item is None:
+        incident = self._find(incident_id)
+        if incident is None:
             raise IncidentNotFoundError(incident_id)
-        return _read_incident(item)
+        return incident
 
     def list_all(self) -> list[Incident]:
-        found: list[Incident] = []
+        listed: list[str] = []
         start: dict[str, Any] = {}
         while True:
             with translated(action="list the incidents"):
-                page = self._table.scan(FilterExpression=Attr("item").eq(INCIDENT_ITEM), **start)
-            found += [_read_incident(item) for item in page["Items"]]
+                page = self._table.query(
+                    KeyConditionExpression=Key("incident_id").eq(LIST_PARTITION), ConsistentRead=True, **start
+                )
+            listed += [str(item["item"]) for item in page["Items"]]
             if "LastEvaluatedKey" not in page:
-                return sorted(found, key=lambda incident: incident.report.reported_at, reverse=True)
+                break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        found = [self._find(incident_id) for incident_id in listed]
+        known = [
+            incident for incident in found if incident is not None
+        ]  # one may be listed a moment before it is there
+        return sorted(known, key=lambda incident: incident.report.reported_at, reverse=True)
 
     def advance(self, incident: Incident, step: IncidentStep, *, at: datetime) -> Incident:
         after = incident.move_to(step, at=at)
         try:
             with translated(action=f"record a step of incident {incident.incident_id}"):
                 self._table.put_item(
-                    Item={
-                        "incident_id": incident.incident_id,
-                        "item": INCIDENT_ITEM,
-                        "step": step.value,
-                        "incident": after.model_dump_json(),
-                    },
-                    ConditionExpression=Attr("step").eq(incident.step.value),
+                    Item=_write_incident(after), ConditionExpression=Attr("step").eq(incident.step.value)
                 )
         except ConditionFailedError:
             current = self.get(incident.incident_id)
@@ -138,6 +134,13 @@ class DynamoIncidentStore:
             return False
         return True
 
+    def _find(self, incident_id: str) -> Incident | None:
+        with translated(action=f"read incident {incident_id}"):
+            item = self._table.get_item(
+                Key={"incident_id": incident_id, "item": INCIDENT_ITEM}, ConsistentRead=True
+            ).get("Item")
+        return None if item is None else _read_incident(item)
+
     def _add_task(self, incident_id: str, task: Task) -> None:
         for _ in range(MOST_ATTEMPTS):
             try:
@@ -159,6 +162,15 @@ class DynamoIncidentStore:
                 Key={"incident_id": incident_id, "item": f"{TASK_PREFIX}{transfer_id}"}, ConsistentRead=True
             )
         return _read_task(answer["Item"])
+
+
+def _write_incident(incident: Incident) -> dict[str, str]:
+    return {
+        "incident_id": incident.incident_id,
+        "item": INCIDENT_ITEM,
+        "step": incident.step.value,
+        "incident": incident.model_dump_json(),
+    }
 
 
 def _write_task(incident_id: str, task: Task) -> dict[str, str]:

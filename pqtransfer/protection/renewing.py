@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from pqtransfer.audit.events import AuditFacts, EventKind, Target
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.envelope import Envelope
-from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
+from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.keys.custody import PrivateKeyReader
 from pqtransfer.keys.lifecycle import may_verify
@@ -35,7 +35,7 @@ from pqtransfer.transfers.container import (
     read_manifest,
     read_resigned_manifest,
 )
-from pqtransfer.transfers.dependencies import DependencyIndex, describe_dependencies
+from pqtransfer.transfers.dependencies import DependencyIndex, describe_dependencies, find_stale
 from pqtransfer.transfers.folder import Folder
 from pqtransfer.transfers.ledger import TransferLedger
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
@@ -116,11 +116,12 @@ class EnvelopeRenewer:
         owners = self._find_owners(transfer_id, envelope)
         names, dropped = self._find_readers(transfer_id, envelope, owners)
         if not dropped and self._is_current(envelope, owners):
+            self._forget_stale(transfer_id, envelope, manifest)  # a run that renewed it may have died before it did
             return RenewedEnvelope(renewal=Renewal.CURRENT, epoch=envelope.body.epoch)
         keyless = {name for name in names if self._active_key_id(name) is None}
         names = tuple(name for name in names if name not in keyless)
         opening = self._choose_key(transfer_id, owners, rescue=rescue)
-        signing_key = self._read(find_active_key(opening.participant, KeyPurpose.SIGNING, registry=self.registry))
+        signing_key = self.read_signing_key(opening.participant)
         signed = read_resigned_manifest(container, manifest) or manifest
         renewed = self._rewrap(
             container, stored, manifest, names, opening, signing_key, signed, correlation_id=correlation_id
@@ -135,6 +136,23 @@ class EnvelopeRenewer:
             dropped=tuple(sorted(dropped)),
             keyless=tuple(sorted(keyless)),
         )
+
+    def find_readers(self, transfer_id: str) -> tuple[str, ...]:
+        """The participants that the envelope of a container is wrapped to now.
+
+        Raises:
+            NotAContainerError, UnknownRecipientError: there is none, or it is wrapped to an unknown key.
+        """
+        envelope = read_envelope(self.containers.container(f"transfers/{transfer_id}/")).envelope
+        return tuple(dict.fromkeys(self._find_owners(transfer_id, envelope).values()))
+
+    def read_signing_key(self, name: str) -> PrivateKey:
+        """The signing key of a managed participant that it has now.
+
+        Raises:
+            ParticipantNotReadyError, CloudError: it cannot be had.
+        """
+        return self._read(find_active_key(name, KeyPurpose.SIGNING, registry=self.registry))
 
     def _rewrap(
         self,
@@ -155,7 +173,7 @@ class EnvelopeRenewer:
             manifest_key_id=signed.signing_key.key_id,
         )
 
-        def reserve_and_record(epoch: int) -> tuple:  # type: ignore[type-arg]
+        def reserve_and_record(epoch: int) -> tuple[PublicKey, ...]:
             keys = reserve(epoch)
             self.trail.record(
                 AuditFacts(
@@ -185,6 +203,10 @@ class EnvelopeRenewer:
             reserve_recipients=reserve_and_record,
         )
         return rewrap_envelope(order, manifest.body, container=container, read_current=lambda: stored)
+
+    def _forget_stale(self, transfer_id: str, envelope: Envelope, manifest: SignedManifest) -> None:
+        current = describe_dependencies(envelope, manifest_key_id=manifest.signing_key.key_id)
+        self.index.forget(find_stale(self.index.find_of(transfer_id), current))
 
     def _find_owners(self, transfer_id: str, envelope: Envelope) -> dict[str, str]:
         """Whose the keys are, in the order of the stanzas."""

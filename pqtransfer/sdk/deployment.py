@@ -42,6 +42,7 @@ class Functions(BaseModel):
     report_compliance: str
     rotate_keys: str
     drill_key_restore: str
+    respond_to_compromise: str
 
 
 class Deployment(BaseModel):

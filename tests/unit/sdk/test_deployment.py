@@ -52,6 +52,7 @@ OUTPUTS = {
         "MinimumSuite": "PQT-2",
         "RegisterParticipantFunction": "register",
         "PublishTransferEventsFunction": "publish",
+        "RespondToCompromiseFunction": "respond",
     },
     "PqtransferFleet-dev": {
         "Environment": "dev",

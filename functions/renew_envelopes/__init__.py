@@ -1,0 +1,1 @@
+"""Moves envelopes to the keys that their recipients have now."""

@@ -1,0 +1,1 @@
+"""Answers the report that keys of a participant were lost."""

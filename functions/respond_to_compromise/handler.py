@@ -1,0 +1,72 @@
+"""Answer the report that keys of a participant were lost. Every step can be repeated; nothing is forgotten.
+
+Four things call it: an administrator (`pqtransfer keys report-compromise`), a `CompromiseReported` event on the bus, a
+message of its own by which it goes on with an incident, and a schedule that finds incidents that nobody goes on with.
+The first two revoke at once, and leave the rest to messages.
+
+What its role needs: on the participants table Query and UpdateItem; on the envelopes table and its index to read and
+keep them; on the incidents table Query, GetItem and PutItem; on the transfers table GetItem, PutItem and UpdateItem; on
+containers GetObject, PutObject and DeleteObjectVersion; to act as participants; SendMessage to the queues of transfers,
+of the key service, of the audit log and of its own; PutEvents.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from aws_lambda_powertools import Logger
+from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, process_partial_response
+from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
+from aws_lambda_powertools.utilities.typing import LambdaContext
+
+from functions.respond_to_compromise.messages import read_incident_id, read_report
+from functions.respond_to_compromise.service import IncidentService, connect_incident_service
+from pqtransfer.crypto.canonical_json import JsonObject
+from pqtransfer.errors import PqtransferError
+from pqtransfer.keys.registration import Refusal
+from pqtransfer.protection.incidents import COMPROMISE_REPORTED_DETAIL_TYPE, Incident
+
+RESERVE_MS = 10_000
+"""What is begun in the last seconds is gone on with by the next run."""
+
+logger = Logger(service="respond_to_compromise")
+processor = BatchProcessor(event_type=EventType.SQS)
+
+
+@logger.inject_lambda_context(clear_state=True)
+def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
+    """Go on with incidents, look for forgotten ones, or take a report."""
+    service = connect_incident_service(has_time=lambda: context.get_remaining_time_in_millis() > RESERVE_MS)
+    if "Records" in event:
+        return process_partial_response(
+            event=event,
+            record_handler=lambda record: go_on(record, service),
+            processor=processor,
+            context=context,
+        )
+    if event.get("action") == "resume":
+        return {"resumed": service.resume()}
+    if event.get("detail-type") == COMPROMISE_REPORTED_DETAIL_TYPE:
+        return {"incident_id": service.take(read_report(event["detail"])).incident_id}
+    return answer_administrator(event, service)
+
+
+def answer_administrator(event: dict[str, Any], service: IncidentService) -> JsonObject:
+    """The incident that was opened, or why it was not."""
+    try:
+        incident = service.take(read_report(event))
+    except PqtransferError as error:
+        logger.warning("report not taken", error_code=error.code, reason=str(error))
+        return {"error": Refusal.of(error).model_dump(mode="json")}
+    document: JsonObject = incident.model_dump(mode="json")
+    return {"incident": document}
+
+
+def go_on(record: SQSRecord, service: IncidentService) -> Incident:
+    """Go on with the incident that a message names.
+
+    Raises:
+        PqtransferError: a step failed; the message comes again.
+    """
+    incident = service.work(read_incident_id(record.body))
+    logger.info("went on", extra={"incident": incident.incident_id, "step": incident.step})
+    return incident

@@ -1,0 +1,152 @@
+"""The answer to a compromise, put together on AWS, with the queue by which it goes on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+
+from functions.respond_to_compromise.messages import GoOn
+from functions.respond_to_compromise.ports import Surroundings
+from functions.respond_to_compromise.responding import Responder
+from functions.respond_to_compromise.settings import RespondToCompromiseSettings
+from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.aws.alerts import EventBridgeAlerts
+from pqtransfer.aws.audit_queue import connect_audit_trail
+from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.containers import S3Containers
+from pqtransfer.aws.dependency_index import DynamoDependencyIndex
+from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.aws.failures import translated
+from pqtransfer.aws.incidents import DynamoIncidentStore
+from pqtransfer.aws.key_orders import SqsKeyOrders
+from pqtransfer.aws.ledger import DynamoTransferLedger
+from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.vault import RoleKeyReader
+from pqtransfer.crypto.keypairs import PrivateKey
+from pqtransfer.crypto.manifest import SignedManifest
+from pqtransfer.environment import load_settings
+from pqtransfer.protection.incidents import (
+    CREDENTIALS_REVOKED_DETAIL_TYPE,
+    CompromiseReported,
+    Incident,
+    ParticipantCredentialsRevoked,
+)
+from pqtransfer.protection.renewing import EnvelopeRenewer
+from pqtransfer.transfers.ledger import FINAL_STATES
+from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.signed_request import sign_request
+
+SOURCE = "pqtransfer"
+SERVICE = "respond-to-compromise"
+
+
+@dataclass(frozen=True)
+class SignedRequests:
+    """`RequestSubmitter` on the ledger and the transfer queue."""
+
+    ledger: DynamoTransferLedger
+    queue: TransferQueue
+
+    def submit(self, request: TransferRequest, key: PrivateKey, *, at: datetime) -> None:
+        record = self.ledger.submit(request, at=at)
+        if record.state not in FINAL_STATES:
+            self.queue.send(sign_request(request, key))
+
+
+@dataclass(frozen=True)
+class BusAnnouncer:
+    """`Announcer` on the event bus."""
+
+    bus: EventBridgeBus
+
+    def announce_credentials_revoked(self, event: ParticipantCredentialsRevoked) -> None:
+        self.bus.put(CREDENTIALS_REVOKED_DETAIL_TYPE, event.model_dump_json(), at=event.revoked_at)
+
+
+class NoEvidence:
+    """`SignatureEvidence` where no audit log can be read: nothing is proven, so nothing is believed."""
+
+    def proves_older(self, manifest: SignedManifest, *, than: datetime) -> bool:  # noqa: ARG002 - the port's
+        return False
+
+
+@dataclass(frozen=True)
+class IncidentService:
+    """Takes reports, and goes on with incidents by messages to itself."""
+
+    responder: Responder
+    send: Callable[[str, int], None]
+    poll_seconds: int
+
+    def take(self, report: CompromiseReported) -> Incident:
+        """Revoke at once; everything else follows by messages."""
+        incident = self.responder.report(report)
+        self._send(incident, delay_seconds=0)
+        return incident
+
+    def work(self, incident_id: str) -> Incident:
+        """Go on; when it is not closed then, once more a little later."""
+        incident = self.responder.work(incident_id)
+        if not incident.is_closed:
+            self._send(incident, delay_seconds=self.poll_seconds)
+        return incident
+
+    def resume(self) -> int:
+        """Go on with every incident that is not closed."""
+        waiting = [incident for incident in self.responder.around.incidents.list_all() if not incident.is_closed]
+        for incident in waiting:
+            self._send(incident, delay_seconds=0)
+        return len(waiting)
+
+    def _send(self, incident: Incident, *, delay_seconds: int) -> None:
+        self.send(GoOn(incident_id=incident.incident_id).model_dump_json(), delay_seconds)
+
+
+def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService:
+    """The service of this environment. Keys that it has read stay in memory for one call."""
+    settings, session = load_settings(RespondToCompromiseSettings), make_session()
+    config = client_config()
+    sqs = session.client("sqs", config=config)
+    bus = EventBridgeBus(session.client("events", config=config), bus=settings.event_bus, source=SOURCE)
+    registry = DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table)
+    ledger = DynamoTransferLedger.open(session, settings.transfers_table)
+    containers = S3Containers.open(session, bucket=settings.data_bucket)
+    index = DynamoDependencyIndex.open(session, settings.envelopes_table)
+    trail = _connect_trail(settings.audit_queue_url)
+    around = Surroundings(
+        registry=registry,
+        index=index,
+        incidents=DynamoIncidentStore.open_table(session, settings.incidents_table),
+        renewer=EnvelopeRenewer(
+            registry=registry,
+            key_reader=RoleKeyReader(session.client("sts", config=config)),
+            ledger=ledger,
+            containers=containers,
+            index=index,
+            trail=trail,
+            minimum_suite_id=settings.minimum_suite,
+            session_name=SERVICE,
+        ),
+        ledger=ledger,
+        containers=containers,
+        key_orders=SqsKeyOrders(sqs, queue_url=settings.key_orders_queue_url),
+        requests=SignedRequests(ledger, TransferQueue(sqs, queue_url=settings.queue_url)),
+        announcer=BusAnnouncer(bus),
+        alerts=EventBridgeAlerts(bus),
+        evidence=NoEvidence(),
+        trail=trail,
+    )
+
+    def send(body: str, delay_seconds: int) -> None:
+        with translated(action="go on with an incident"):
+            sqs.send_message(QueueUrl=settings.incidents_queue_url, MessageBody=body, DelaySeconds=delay_seconds)
+
+    responder = Responder(around, now=lambda: datetime.now(UTC), has_time=has_time)
+    return IncidentService(responder, send, settings.poll_seconds)
+
+
+@cache
+def _connect_trail(audit_queue_url: str) -> AuditTrail:
+    """One producer of audit events for each instance of the function."""
+    return connect_audit_trail(make_session(), queue_url=audit_queue_url, service=SERVICE, spool_directory=None)

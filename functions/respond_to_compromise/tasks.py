@@ -1,0 +1,229 @@
+"""What is done about each container that a lost key protected or signed. Every task ends; none is dropped in silence.
+
+LISTED -> RENEWED -> REENCRYPTING -> DONE
+   |         |             |-------> FAILED      a worker could not do it: the reason stands beside it
+   |---------|---------------------> FOR_SENDER  the system has no key for it: its sender or a reader does it
+   |-------------------------------> UNPROVEN    signed by a lost key, and the audit log does not show that it is
+                                                 older than the loss: refused, here as by every reader
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+
+from uuid6 import uuid7
+
+from functions.respond_to_compromise.ports import Surroundings
+from pqtransfer.audit.events import AuditFacts, EventKind, Target
+from pqtransfer.crypto.manifest import SignedManifest, sign_manifest
+from pqtransfer.errors import IntegrityError, PqtransferError, UnavailableError
+from pqtransfer.keys.lifecycle import may_verify
+from pqtransfer.keys.participant import ParticipantKind
+from pqtransfer.protection.incidents import Incident, Task, TaskState
+from pqtransfer.protection.renewing import Renewal
+from pqtransfer.protection.settling import release_dependencies
+from pqtransfer.transfers.container import read_manifest, read_resigned_manifest
+from pqtransfer.transfers.dependencies import KeyRole, iterate_all
+from pqtransfer.transfers.folder import RESIGNED_NAME, DocumentChangedError, Folder, ObjectExistsError
+from pqtransfer.transfers.ledger import FINAL_STATES, TransferNotFoundError, TransferRecord, TransferState
+from pqtransfer.transfers.request import TransferKind, TransferRequest
+
+ACTOR = "incident-response"
+THREADS = 16
+MOST_TRIES = 20
+RESIGNED_LIMIT_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class TaskWorker:
+    """Works off the tasks of incidents. Each `..._all` returns True when nothing of its kind is left."""
+
+    around: Surroundings
+    now: Callable[[], datetime]
+    has_time: Callable[[], bool]
+
+    def all_tasks(self, incident_id: str) -> Iterator[Task]:
+        """Every task."""
+        cursor: str | None = None
+        while True:
+            page = self.around.incidents.list_tasks(incident_id, cursor=cursor)
+            yield from page.tasks
+            cursor = page.cursor
+            if cursor is None:
+                return
+
+    def list_all(self, incident: Incident) -> bool:
+        """List every container that a revoked key protected or signed."""
+        with ThreadPoolExecutor(THREADS) as pool:
+            for key_id in incident.key_ids:
+                for role in KeyRole:
+                    found = iterate_all(self.around.index, key_id, role)
+                    for _ in pool.map(lambda each, role=role: self._list(incident, each, role), found):
+                        pass
+        return True
+
+    def renew_all(self, incident: Incident) -> bool:
+        """Wrap anew what is listed, and renew signatures that are proven older than the loss."""
+        return self._for_each(incident, {TaskState.LISTED}, self._renew)
+
+    def reencrypt_all(self, incident: Incident) -> bool:
+        """Have workers re-encrypt what the lost key could open, and remove the old containers of what is done."""
+        return self._for_each(incident, {TaskState.RENEWED, TaskState.REENCRYPTING}, self._reencrypt)
+
+    def _list(self, incident: Incident, transfer_id: str, role: KeyRole) -> None:
+        task = Task(transfer_id=transfer_id, roles=(role,), replacement_id=str(uuid7()))
+        self.around.incidents.add_tasks(incident.incident_id, [task])
+
+    def _for_each(self, incident: Incident, states: set[TaskState], work: Callable[[Incident, Task], Task]) -> bool:
+        def attempt(task: Task) -> bool:
+            if not self.has_time():
+                return False
+            after = self._attempt(incident, task, work)
+            if after != task:
+                self.around.incidents.change_task(incident.incident_id, task, after)
+            return after.state not in states
+
+        waiting = [task for task in self.all_tasks(incident.incident_id) if task.state in states]
+        with ThreadPoolExecutor(THREADS) as pool:
+            return all(list(pool.map(attempt, waiting)))
+
+    def _attempt(self, incident: Incident, task: Task, work: Callable[[Incident, Task], Task]) -> Task:
+        try:
+            return work(incident, task)
+        except (UnavailableError, DocumentChangedError) as error:
+            if task.tries >= MOST_TRIES:
+                return task.change(state=TaskState.FAILED, outcome=_explain(error))
+            return task.change(tries=task.tries + 1)
+        except IntegrityError as error:
+            return task.change(state=TaskState.FAILED, outcome=_explain(error))
+        except PqtransferError as error:  # no key for it, or none that fits: somebody else has to
+            return task.change(state=TaskState.FOR_SENDER, outcome=_explain(error))
+
+    def _renew(self, incident: Incident, task: Task) -> Task:
+        renewed = self.around.renewer.renew(task.transfer_id, correlation_id=incident.incident_id, rescue=True)
+        if renewed.renewal is Renewal.GONE:
+            return self._settle_missing(task)
+        container = self._container(task.transfer_id)
+        manifest = read_manifest(container)
+        after = task.change(
+            state=TaskState.RENEWED, epoch=renewed.epoch, keyless=renewed.keyless, dropped=renewed.dropped
+        )
+        if self._counts(manifest) or self._is_resigned(container, manifest):
+            return after
+        since = incident.report.since
+        if since is None or not self.around.evidence.proves_older(manifest, than=since):
+            return after.change(
+                state=TaskState.UNPROVEN,
+                outcome="the audit log does not show that its manifest was signed before the key was lost",
+            )
+        self._resign(incident, container, manifest)
+        return after
+
+    def _settle_missing(self, task: Task) -> Task:
+        """No envelope: of a transfer that goes on, it comes later; of one that ended, never."""
+        record = self._find_record(task.transfer_id)
+        if record is not None and record.state not in FINAL_STATES:
+            return task
+        return task.change(state=TaskState.DONE, outcome="no container stands there")
+
+    def _resign(self, incident: Incident, container: Folder, manifest: SignedManifest) -> None:
+        """The same manifest, signed by the key that its sender has now, beside the one that stays as it is."""
+        key = self.around.renewer.read_signing_key(manifest.body.sender)
+        self.around.trail.record(
+            AuditFacts(
+                kind=EventKind.CRYPTOGRAPHY,
+                action="manifest.sign",
+                actor=ACTOR,
+                target=Target(type="transfer", id=manifest.body.transfer_id),
+                succeeded=True,
+                correlation_id=incident.incident_id,
+                key_id=key.public_key.key_id,
+                suite=manifest.body.suite,
+                details={"replaces": manifest.signing_key.key_id, "in_the_name_of": manifest.body.sender},
+            )
+        )
+        document = sign_manifest(manifest.body, key).to_json()
+        try:
+            container.create_document(RESIGNED_NAME, document)
+        except ObjectExistsError:
+            before = container.read_document(RESIGNED_NAME, limit_bytes=RESIGNED_LIMIT_BYTES)
+            container.replace_document(RESIGNED_NAME, document, etag=before.etag)
+
+    def _reencrypt(self, incident: Incident, task: Task) -> Task:
+        if not task.is_exposed:
+            return task.change(state=TaskState.DONE, outcome="its envelope is signed anew")
+        replacement = self._find_record(task.replacement_id)
+        if replacement is None:
+            return self._ask(incident, task)
+        if replacement.state is TransferState.COMPLETED:
+            return self._replace(incident, task)
+        if replacement.state in FINAL_STATES:
+            reason = replacement.failure.message if replacement.failure else "it was cancelled"
+            return task.change(state=TaskState.FAILED, outcome=f"it was not re-encrypted: {reason}"[:1000])
+        if task.state is TaskState.RENEWED:  # recorded, and maybe not on the queue
+            self._submit(replacement.request)
+        return task.change(state=TaskState.REENCRYPTING)
+
+    def _ask(self, incident: Incident, task: Task) -> Task:
+        manifest = read_manifest(self._container(task.transfer_id))
+        sender = self.around.registry.load(manifest.body.sender)
+        if sender.participant.kind is not ParticipantKind.MANAGED:
+            return task.change(
+                state=TaskState.FOR_SENDER,
+                outcome=f"{sender.name} keeps its own keys, and nobody else can sign for it: it sends the model again",
+            )
+        request = TransferRequest.create(
+            transfer_id=task.replacement_id,
+            kind=TransferKind.REENCRYPT,
+            source=f"s3://{self.around.containers.bucket}/transfers/{task.transfer_id}/",
+            sender=sender.name,
+            recipients=self.around.renewer.find_readers(task.transfer_id),
+            suite=manifest.body.suite,
+            correlation_id=incident.incident_id,
+        )
+        self._submit(request)
+        return task.change(state=TaskState.REENCRYPTING)
+
+    def _submit(self, request: TransferRequest) -> None:
+        key = self.around.renewer.read_signing_key(request.sender)
+        self.around.requests.submit(request, key, at=self.now())
+
+    def _replace(self, incident: Incident, task: Task) -> Task:
+        """The new container stands: the old one is not used any more, and is removed."""
+        self.around.ledger.supersede(task.transfer_id, by=task.replacement_id)
+        self.around.trail.record(
+            AuditFacts(
+                kind=EventKind.CRYPTOGRAPHY,
+                action="model.reencrypt",
+                actor=ACTOR,
+                target=Target(type="transfer", id=task.transfer_id),
+                succeeded=True,
+                correlation_id=incident.incident_id,
+                details={"reencrypted_as": task.replacement_id},
+            )
+        )
+        self.around.containers.remove_model(task.transfer_id)
+        release_dependencies(task.transfer_id, self._container(task.transfer_id), index=self.around.index)
+        return task.change(state=TaskState.DONE, outcome="its old payload and envelope are deleted")
+
+    def _counts(self, manifest: SignedManifest) -> bool:
+        key = self.around.registry.load(manifest.body.sender).find_key(manifest.signing_key.key_id)
+        return key is not None and key.public_key == manifest.signing_key and may_verify(key.state)
+
+    def _is_resigned(self, container: Folder, manifest: SignedManifest) -> bool:
+        resigned = read_resigned_manifest(container, manifest)
+        return resigned is not None and self._counts(resigned)
+
+    def _container(self, transfer_id: str) -> Folder:
+        return self.around.containers.container(f"transfers/{transfer_id}/")
+
+    def _find_record(self, transfer_id: str) -> TransferRecord | None:
+        try:
+            return self.around.ledger.get(transfer_id)
+        except TransferNotFoundError:
+            return None
+
+
+def _explain(error: PqtransferError) -> str:
+    return f"{error.code}: {error}"[:1000]
