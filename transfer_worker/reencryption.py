@@ -75,7 +75,7 @@ class Reencryption:
             raise NotOfSenderError(request.source or "", sender=body.sender, asked_by=request.sender)
         envelope = read_envelope(old).envelope
         envelope.require_transfer_of(body)
-        owners = KeyOwners(self.registry).find(
+        owners = KeyOwners(self.registry, among_everybody=False).find(
             envelope.recipient_key_ids, candidates=lambda: (request.sender, *request.recipients)
         )
         strangers = set(request.recipients) - set(owners.values())

@@ -12,15 +12,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
-from uuid6 import uuid7
-
 from functions.respond_to_compromise.ports import Surroundings
 from pqtransfer.audit.events import AuditFacts, EventKind, Target
 from pqtransfer.crypto.manifest import SignedManifest, sign_manifest
 from pqtransfer.errors import IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import may_verify
 from pqtransfer.keys.participant import ParticipantKind
-from pqtransfer.protection.incidents import Incident, Task, TaskState
+from pqtransfer.protection.incidents import Incident, Task, TaskState, name_replacement
 from pqtransfer.protection.renewing import Renewal
 from pqtransfer.protection.settling import release_dependencies
 from pqtransfer.transfers.container import read_manifest, read_resigned_manifest
@@ -72,7 +70,9 @@ class TaskWorker:
         return self._for_each(incident, {TaskState.RENEWED, TaskState.REENCRYPTING}, self._reencrypt)
 
     def _list(self, incident: Incident, transfer_id: str, role: KeyRole) -> None:
-        task = Task(transfer_id=transfer_id, roles=(role,), replacement_id=str(uuid7()))
+        task = Task(
+            transfer_id=transfer_id, roles=(role,), replacement_id=name_replacement(incident.report, transfer_id)
+        )
         self.around.incidents.add_tasks(incident.incident_id, [task])
 
     def _for_each(self, incident: Incident, states: set[TaskState], work: Callable[[Incident, Task], Task]) -> bool:

@@ -13,6 +13,7 @@ from infra.validation import acknowledge
 WILDCARD_REASONS = {
     r"\*": "The action knows no resource: AWS takes nothing but a wildcard for it.",
     rf"arn:aws:s3:::.*/{TRANSFERS_PREFIX}\*": "Each transfer writes under a prefix of its own, made when it starts.",
+    rf"arn:aws:s3:::.*/{TRANSFERS_PREFIX}\*/[a-z.-]+": "One document of each container, and nothing else of it.",
     r"arn:aws:s3:::[^/]*-audit/\*": "Who checks the audit log reads the whole of it.",
     r"arn:aws:s3:::[^/]*-audit/[a-z/]+/\*": "The files of the audit log get their names when they are written.",
     r"arn:aws:s3:::[^/]*-audit-trust/[a-z]+/\*": "The objects of one reader of the audit log, and of nobody else.",

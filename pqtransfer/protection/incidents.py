@@ -7,10 +7,12 @@ Each step can be repeated, and is taken on record before the next begins, so who
 is left to people is never dropped: it stands in the report.
 """
 
+import hashlib
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Literal, Protocol, Self
+from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -136,8 +138,8 @@ LEFT_TO_PEOPLE = frozenset({TaskState.FOR_SENDER, TaskState.UNPROVEN, TaskState.
 class Task(BaseModel):
     """One container that a lost key protected or signed, and what was done about it.
 
-    `roles`: what the lost keys were to it. `replacement_id`: the id that it is re-encrypted under, chosen when it was
-    listed, so that a re-encryption that is asked for twice is one. `outcome` says in words how it ended.
+    `roles`: what the lost keys were to it. `replacement_id`: the id that it is re-encrypted under. `outcome` says in
+    words how it ended.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -202,6 +204,18 @@ class IncidentStore(Protocol):
 
     def change_task(self, incident_id: str, before: Task, after: Task) -> bool:
         """Replace what is recorded of a container, if it is still `before`; False when it is not."""
+
+
+def name_replacement(report: CompromiseReported, transfer_id: str) -> str:
+    """The id that a container is re-encrypted under: a version 7 UUID (RFC 9562), the same for the same incident.
+
+    Its time is that of the report; its random bits are a digest, so that asking twice is asking once.
+    """
+    digest = hashlib.sha256(f"{report.incident_id}/{transfer_id}".encode()).digest()
+    milliseconds = int(report.reported_at.timestamp() * 1000)
+    number = int.from_bytes(milliseconds.to_bytes(6, "big") + digest[:10], "big")
+    number = number & ~(0xF << 76) | 7 << 76
+    return str(UUID(int=number & ~(0b11 << 62) | 0b10 << 62))
 
 
 def choose_keys(registered: RegisteredParticipant, report: CompromiseReported) -> list[str]:

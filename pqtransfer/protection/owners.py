@@ -33,15 +33,16 @@ class NobodyHereCanOpenError(AccessError):
 class KeyOwners:
     """Finds owners, and remembers them: a key never changes hands. What a key may be used for is always read anew."""
 
-    def __init__(self, registry: KeyRegistry) -> None:
+    def __init__(self, registry: KeyRegistry, *, among_everybody: bool = True) -> None:
+        """`among_everybody`: who is not among the candidates is looked for among all participants."""
         self._registry = registry
         self._names: dict[str, str] = {}
-        self._listed = False
+        self._listed = not among_everybody
 
     def find(self, key_ids: Iterable[str], *, candidates: Callable[[], Iterable[str]]) -> dict[str, str]:
         """The owner of each key, by key id. Ids that nobody is registered with are left out.
 
-        `candidates` are looked at first; only when that was not enough, everybody is.
+        `candidates` are looked at first; when that was not enough, everybody is, if that was not ruled out.
         """
         wanted = tuple(key_ids)
         if any(key_id not in self._names for key_id in wanted):

@@ -135,7 +135,7 @@ class Participants:
         answer = self._register(asked)
         try:
             if "error" in answer:
-                raise _refused(Refusal.model_validate(answer["error"]))
+                raise refused(Refusal.model_validate(answer["error"]))
             return Registration.model_validate(answer).registered
         except ValidationError:
             raise FunctionCrashedError(
@@ -160,6 +160,6 @@ def connect_participants(deployment: Deployment) -> Participants:
     )
 
 
-def _refused(refusal: Refusal) -> RegistrationRefusedError:
+def refused(refusal: Refusal) -> RegistrationRefusedError:
     kind = next((kind for kind in REFUSALS if kind.exit_code == refusal.exit_code), RegistrationRefusedError)
     return kind(refusal)

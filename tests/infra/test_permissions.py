@@ -93,7 +93,7 @@ def test_the_registry_is_listed_by_operators_and_key_service_alone(synthesized: 
     """No other role scans a table, and these scan no other table."""
     scans = [(holder, each) for holder, each in synthesized.statements() if "dynamodb:Scan" in actions_of(each)]
     holders = sorted(holder[: len("RolesOperator")] for holder, _ in scans)
-    assert holders == ["KeysDrillKeyR", "KeysRotateKey", "RolesOperator"]
+    assert holders == ["KeysDrillKeyR", "KeysRotateKey", "RenewEnvelope", "RespondToComp", "RolesOperator"]
     for _, statement in scans:
         assert actions_of(statement) == {"dynamodb:Scan"}
         assert "TablesParticipants" in str(statement["Resource"])

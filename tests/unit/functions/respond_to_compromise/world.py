@@ -290,6 +290,7 @@ class World:
             key_reader=self.vault,
             minimum_suite_id="PQT-1",
             worker_name="worker-1",
+            trail=InMemoryAuditTrail(),
             reservations=KeyReservations(self.registry, self.index, minimum_suite_id="PQT-1"),
             now=lambda: NOW,
         )
