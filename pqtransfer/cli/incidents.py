@@ -40,7 +40,9 @@ def report_compromise(
     key: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="KEY_ID", help="Which key, by its whole id. Repeatable; all of them if left out.", show_default=False
+            metavar="KEY_ID",
+            help="Which key, by its whole id. Repeatable; all of them if left out.",
+            show_default=False,
         ),
     ] = None,
     since: Annotated[

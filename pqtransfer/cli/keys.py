@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pqtransfer.cli import key_recovery
+from pqtransfer.cli import incidents, key_recovery
 from pqtransfer.cli.deployments import DEFAULT_DEPLOYMENT, DeploymentFile
 from pqtransfer.cli.key_recovery import KEY_ID_DIGITS, AnyName, tell_incomplete
 from pqtransfer.cli.options import show_examples
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(name="keys", help="The keys of participants: states, rotation, backups.", no_args_is_help=True)
 app.add_typer(key_recovery.app)
+app.add_typer(incidents.app)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The participant.", show_default=False)]
 

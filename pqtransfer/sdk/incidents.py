@@ -76,7 +76,9 @@ class Incidents:
                 raise refused(Refusal.model_validate(answer["error"]))
             return Incident.model_validate(answer["incident"])
         except (KeyError, ValidationError):
-            raise FunctionCrashedError(RESPOND_FUNCTION, "its answer is of another version; update pqtransfer") from None
+            raise FunctionCrashedError(
+                RESPOND_FUNCTION, "its answer is of another version; update pqtransfer"
+            ) from None
 
     def list_all(self) -> list[Incident]:
         """Every incident, newest first."""
@@ -106,9 +108,7 @@ def connect_incidents(deployment: Deployment) -> Incidents:
     session = make_session(region=deployment.region)
     waiting = client_config(read_timeout_seconds=WAITING_READ_TIMEOUT_SECONDS)
     return Incidents(
-        store=DynamoIncidentStore.open_table(
-            session, deployment.incidents_table, endpoint_url=deployment.endpoint_url
-        ),
+        store=DynamoIncidentStore.open_table(session, deployment.incidents_table, endpoint_url=deployment.endpoint_url),
         respond=LambdaFunction(
             session.client("lambda", endpoint_url=deployment.endpoint_url, config=waiting),
             function_name=deployment.functions.respond_to_compromise,

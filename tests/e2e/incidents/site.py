@@ -1,11 +1,18 @@
 """What sites do in the deployed cloud before and after one of their keys is lost: for the tests of this folder."""
 
 import hashlib
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from pqtransfer.aws.dependency_index import COMPLETE_KEY, POSITION_KEY, DynamoDependencyIndex
+from pqtransfer.aws.key_orders import SqsKeyOrders
+from pqtransfer.crypto.envelope import Envelope
+from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
 from pqtransfer.keys.holder import KeyHolder
+from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import RegisteredParticipant
 from pqtransfer.transfers.dependencies import Dependency
 from pqtransfer.transfers.ledger import TransferRecord
@@ -13,6 +20,20 @@ from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.cloud import role_arn
 from scripts.embedded_cloud.sessions import CloudSession
 from tests.e2e.transfers.stage import SOURCE_BUCKET, Finished, Stage, wait_for
+
+
+class _Heard(list[dict[str, Any]]):
+    """Events, fetched from their queue when they are looked at."""
+
+    def __init__(self, sqs: Any, queue_url: str) -> None:
+        super().__init__()
+        self._sqs = sqs
+        self._queue_url = queue_url
+
+    def __reversed__(self) -> Iterator[dict[str, Any]]:
+        answer = self._sqs.receive_message(QueueUrl=self._queue_url, MaxNumberOfMessages=10)
+        self.extend(json.loads(message["Body"]) for message in answer.get("Messages", []))
+        return super().__reversed__()
 
 
 class Sites(Stage):
@@ -23,6 +44,7 @@ class Sites(Stage):
     ) -> None:
         super().__init__(cloud, deployment, act_as, folder)  # type: ignore[arg-type]
         self._envelopes = act_as(None).resource("dynamodb").Table(self.deployment.envelopes_table)
+        self._events = act_as(None).client("events")
         self.index = DynamoDependencyIndex(self._envelopes)
         self._managed: set[str] = set()
 
@@ -69,6 +91,67 @@ class Sites(Stage):
     def rows(self, transfer_id: str) -> set[Dependency]:
         """What the index says a container needs."""
         return set(self.index.find_of(transfer_id))
+
+    def rotate(self, name: str, purpose: KeyPurpose, *, replaces: str) -> None:
+        """Have the key service rotate one key, by an order in its queue."""
+        order = KeyOrder(
+            action=KeyAction.ROTATE,
+            participant=name,
+            purpose=purpose,
+            replaces=replaces,
+            asked_by="e2e",
+            correlation_id="e2e-rotation",
+        )
+        SqsKeyOrders(self.owner_sqs, queue_url=self.deployment.key_orders_queue_url).send([order])
+
+    def opens(self, transfer_id: str, key: PrivateKey) -> bool:
+        """Whether the envelope of a container has a stanza for this key."""
+        envelope = Envelope.from_json(self.objects(transfer_id)["envelope.json"])
+        return key.public_key.key_id in envelope.recipient_key_ids
+
+    def versions(self, transfer_id: str) -> set[str]:
+        """The names in a container of which any version is left."""
+        prefix = f"transfers/{transfer_id}/"
+        found = self.owner_s3.list_object_versions(Bucket=self.deployment.data_bucket, Prefix=prefix)
+        listed = [*found.get("Versions", []), *found.get("DeleteMarkers", [])]
+        return {each["Key"].removeprefix(prefix) for each in listed}
+
+    def versions_of_payload(self, transfer_id: str) -> list[str]:
+        """The versions of a container's payload."""
+        key = f"transfers/{transfer_id}/payload"
+        found = self.owner_s3.list_object_versions(Bucket=self.deployment.data_bucket, Prefix=key)
+        return [each["VersionId"] for each in found["Versions"]]
+
+    def put_event(self, detail_type: str, detail: dict[str, Any]) -> None:
+        """Put an event on the bus."""
+        answer = self._events.put_events(
+            Entries=[
+                {
+                    "EventBusName": self.deployment.event_bus,
+                    "Source": "e2e",
+                    "DetailType": detail_type,
+                    "Detail": json.dumps(detail),
+                }
+            ]
+        )
+        assert answer["FailedEntryCount"] == 0, answer
+
+    @contextmanager
+    def listen(self) -> Iterator[list[dict[str, Any]]]:
+        """What is told on the bus meanwhile: a list that grows whenever it is looked at."""
+        queue_url = self.owner_sqs.create_queue(QueueName="e2e-incidents-heard")["QueueUrl"]
+        attributes = self.owner_sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
+        bus = {"EventBusName": self.deployment.event_bus}
+        pattern = json.dumps({"detail-type": ["AlertRaised", "ParticipantCredentialsRevoked"]})
+        self._events.put_rule(Name="e2e-incidents-heard", EventPattern=pattern, **bus)
+        target = {"Id": "heard", "Arn": attributes["QueueArn"]}
+        self._events.put_targets(Rule="e2e-incidents-heard", Targets=[target], **bus)
+        try:
+            yield _Heard(self.owner_sqs, queue_url)
+        finally:
+            self._events.remove_targets(Rule="e2e-incidents-heard", Ids=["heard"], **bus)
+            self._events.delete_rule(Name="e2e-incidents-heard", **bus)
+            self.owner_sqs.delete_queue(QueueUrl=queue_url)
 
     def forget_backfill(self) -> None:
         """Let the index be as it was before older containers were read."""
