@@ -16,8 +16,8 @@ from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
 from functions.renew_envelopes.settings import RenewEnvelopesSettings
-from functions.respond_to_compromise.settings import RespondToCompromiseSettings
 from functions.report_compliance.settings import ReportComplianceSettings
+from functions.respond_to_compromise.settings import RespondToCompromiseSettings
 from functions.rotate_keys.settings import RotateKeysSettings
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
