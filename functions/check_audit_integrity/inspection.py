@@ -23,7 +23,7 @@ from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
 
 ACTION = "audit.tamper.detect"
 CHECKER = "audit-check"
-RUNBOOK = "docs/runbooks/audit-log.md"
+
 TOLD_AT_MOST = 20
 """Findings that are told one by one; the report in the evidence has all that were kept."""
 PRESERVED_AT_MOST = 100
@@ -128,12 +128,13 @@ class Inspection:
         details = {"finding": str(finding.kind), "place": finding.place, "evidence": report_at}
         if left_out:
             details["more_findings"] = str(left_out)
+        code = "audit-log-tampered" if is_tampering else "audit-log-incomplete"
         return Alert(
-            code="audit-log-tampered" if is_tampering else "audit-log-incomplete",
+            code=code,
             key=f"audit-log:{finding.kind}:{finding.place}"[:256],
             severity=AlertSeverity.CRITICAL if is_tampering else AlertSeverity.HIGH,
             summary=f"the audit log is not what it was: {finding}"[:1024],
-            remedy=f"follow {RUNBOOK}",
+            remedy=f"follow docs/runbooks/{code}.md",
             raised_at=self.now,
             correlation_id=self.correlation_id,
             details=details,

@@ -22,7 +22,6 @@ PRODUCERS_AT_MOST = 90
 """In one batch: DynamoDB moves 100 items together."""
 TRIES = 5
 """Of one batch, while other sequencers are faster."""
-RUNBOOK = "docs/runbooks/audit-log.md"
 
 
 class RefusedStore(Protocol):
@@ -155,7 +154,7 @@ class Delivery:
                 key=f"{code}:{key}",
                 severity=severity,
                 summary=summary[:1024],
-                remedy=f"follow {RUNBOOK}",
+                remedy=f"follow docs/runbooks/{code}.md",
                 raised_at=self.now,
                 correlation_id=f"audit-log-{int(self.now.timestamp() * 1000)}",
                 details=dict(details),

@@ -14,7 +14,6 @@ from pqtransfer.errors import IntegrityError
 from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
 
 MEMORY_PATH = "witness/last"
-RUNBOOK = "docs/runbooks/audit-log.md"
 
 
 class WitnessedLog(Protocol):
@@ -113,7 +112,7 @@ class Witness:
                 key=f"audit-witness-refused:{error.code}",
                 severity=AlertSeverity.CRITICAL,
                 summary=f"the witness does not sign what the audit log shows: {error}"[:1024],
-                remedy=f"follow {RUNBOOK}",
+                remedy="follow docs/runbooks/audit-witness-refused.md",
                 raised_at=self.now,
                 correlation_id=f"audit-witness-{int(self.now.timestamp() * 1000)}",
                 details={"error": error.code},

@@ -9,12 +9,14 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
 from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
 from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header
+from pqtransfer.audit.messages import pack_messages, unpack_message
 from pqtransfer.audit.note_keys import NoteKey
 from pqtransfer.audit.notes import Note
 from pqtransfer.audit.positions import Gap, Numbering
@@ -24,6 +26,7 @@ from pqtransfer.audit.sequencing import LogState
 from pqtransfer.audit.tiles import encode_bundle, split_bundle
 from pqtransfer.audit.tree import hash_leaf, hash_node
 from pqtransfer.audit.trusted_log import TrustedLog
+from pqtransfer.aws.audit_spool import SpoolFile
 from pqtransfer.crypto import floe
 from pqtransfer.crypto.canonical_json import encode_base64, read_canonical_json, write_canonical_json
 from pqtransfer.crypto.envelope import ENVELOPE_CONTEXT, Envelope, open_envelope
@@ -359,6 +362,43 @@ _NOTE = cosign(
     sign_checkpoint(CHECKPOINT, LOG_SIGNERS, time_seconds=TIME_SECONDS), WITNESS_SIGNERS, time_seconds=TIME_SECONDS
 ).to_bytes()
 
+
+def read_audit_message(data: bytes) -> bool:
+    """What is read is written the same way, in as many messages as it takes."""
+    try:
+        entries = unpack_message(data.decode("latin-1"))
+    except PqtransferError:
+        return False
+    again = [entry for message in pack_messages(entries) for entry in unpack_message(message)]
+    assert again == list(entries), "a message says something else the second time"
+    return True
+
+
+def read_audit_spool(data: bytes) -> bool:
+    """Whatever the disk holds, a spool is read up to where it makes sense, and then goes on."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "any.spool"
+        path.write_bytes(data)
+        spool = SpoolFile.take_over(path)
+        assert spool is not None
+        events = spool.read_pending(events_at_most=1000)
+        spool.mark_sent(events, durably=False)
+        assert spool.is_drained
+        spool.close()
+        assert not path.exists()
+    return bool(events.entries)
+
+
+def _make_spool() -> bytes:
+    with TemporaryDirectory() as folder:
+        spool = SpoolFile.create(Path(folder))
+        spool.append([b"first", b"second"])
+        data = spool.path.read_bytes()[:8192]
+        spool.mark_sent(spool.read_pending(events_at_most=10), durably=False)
+        spool.close()
+        return data
+
+
 TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "json": (read_json, [b"{}", _IDENTITY, b'{"a":[1,-2,{"b":null}],"\xe2\x82\xac":"\\u0001\\n\\""}']),
     "public-key": (
@@ -384,6 +424,8 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "request": (read_request, [_REQUEST_JSON, _REQUEST_JSON.replace(b"encrypt", b"rewrap")]),
     "audit-event": (read_audit_event, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
     "audit-bundle": (read_audit_bundle, [encode_bundle([*ENTRIES, b""]), encode_bundle([b"", b"a", b"bc"])]),
+    "audit-message": (read_audit_message, [message.encode() for message in pack_messages(ENTRIES)]),
+    "audit-spool": (read_audit_spool, [_make_spool()]),
     "audit-note": (read_note, [_NOTE]),
     "audit-note-key": (read_note_key, [str(signer.key).encode() for signer in (*LOG_SIGNERS, *WITNESS_SIGNERS)]),
     "audit-checkpoint": (read_checkpoint, [_NOTE]),

@@ -28,7 +28,7 @@ def read_numbers(scene: Scene, producer: str) -> list[int]:
     return [each.event.sequence for each in log.tail(2000) if each.event.producer == producer]
 
 
-@pytest.mark.requirement("D7.3", "N10")
+@pytest.mark.requirement("D4.6", "D7.3", "N10")
 def test_events_wait_in_the_spool_while_the_queue_cannot_be_reached(
     scene: Scene, act_as: ActAs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pqtransfer.audit.producing import SpoolRefusedError
+from pqtransfer.audit.events import AuditFacts, EventKind, Target
+from pqtransfer.audit.producing import ProducerTrail, SpoolRefusedError
 from pqtransfer.aws.audit_forwarding import SpoolForwarder
 from pqtransfer.aws.audit_spool import EVENTS_BEGIN, FRAME, STEP_BYTES, SpoolFile, find_spools
 from tests.fakes.audit_queues import InMemoryEventSink
@@ -244,3 +245,26 @@ def test_nothing_that_was_acknowledged_is_lost_when_the_process_is_killed(tmp_pa
     found = read_all(take_over(path))
     assert found == make_entries(0, len(found))
     assert acknowledged <= len(found) <= acknowledged + 1
+
+
+@pytest.mark.requirement("N3")
+def test_recording_adds_less_than_ten_milliseconds_to_a_request(
+    forwarder: SpoolForwarder, sink: InMemoryEventSink
+) -> None:
+    """With everything that is done for it: number, canonical JSON, frame, and the disk. `scripts/bench` has the p99."""
+    forwarder.start()
+    trail = ProducerTrail("bench/1", sink=sink, spool=forwarder, now_ms=lambda: 1_780_000_000_000)
+    facts = AuditFacts(
+        kind=EventKind.KEY,
+        action="key.create",
+        actor="site-a",
+        target=Target(type="key", id="k"),
+        succeeded=True,
+        correlation_id="round-7",
+    )
+    seconds = []
+    for _ in range(300):
+        started = time.perf_counter()
+        trail.record(facts)
+        seconds.append(time.perf_counter() - started)
+    assert sorted(seconds)[150] < 0.010

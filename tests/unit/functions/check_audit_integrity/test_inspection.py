@@ -1,0 +1,215 @@
+"""A check of the log: evidence first, then the alert, then the event; and only what was intact is remembered."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from functions.check_audit_integrity.comparison import Comparison
+from functions.check_audit_integrity.inspection import Inspected, Inspection
+from pqtransfer.audit.checkpoints import TrustPolicy, sign_checkpoint
+from pqtransfer.audit.positions import ProducerPosition
+from pqtransfer.audit.sequencer import PublishedCheckpoint
+from pqtransfer.audit.sequencing import LogState
+from pqtransfer.audit.trail import AuditUnavailableError
+from pqtransfer.audit.trusted_log import TrustedLog
+from pqtransfer.operations.alerts import AlertSeverity
+from tests.fakes.trails import InMemoryAuditTrail
+from tests.unit.audit.keys import ORIGIN, POLICY, TIME_SECONDS, make_signer
+from tests.unit.audit.samples import make_event
+from tests.unit.functions.witness_checkpoint.test_witness import WitnessedDeployment, write
+
+NOW = datetime.fromtimestamp(TIME_SECONDS, UTC)
+LONG_AGO = NOW - timedelta(hours=1)
+
+
+class Files:
+    """The log as readers see it: the witnessed checkpoint."""
+
+    def __init__(self, deployment: WitnessedDeployment) -> None:
+        self._deployment = deployment
+
+    def read_tile(self, path: str) -> bytes:
+        return self._deployment.log.read_tile(path)
+
+    def find_checkpoint(self) -> PublishedCheckpoint | None:
+        return self._deployment.shown.load()
+
+    def find_purged(self) -> bytes | None:
+        return None
+
+
+class Checked(WitnessedDeployment):
+    """A deployed log with its check. `steps` tells in which order it sounds the alarm."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trusted: TrustedLog | None = None
+        self.preserved: list[str] = []
+        self.reports: dict[str, bytes] = {}
+        self.trail = InMemoryAuditTrail()
+        self.written_at = NOW
+        self.policy: TrustPolicy = POLICY
+
+    def load(self) -> TrustedLog | None:
+        return self.trusted
+
+    def save(self, trusted: TrustedLog) -> None:
+        self.trusted = TrustedLog.from_bytes(trusted.to_bytes())
+
+    def preserve(self, path: str) -> list[str]:
+        assert not self.alerts.raised, "evidence comes first"
+        self.preserved.append(path)
+        return [f"evidence/{path}/1"]
+
+    def keep_report(self, name: str, data: bytes) -> str:
+        self.reports[name] = data
+        return f"evidence/reports/{name}"
+
+    def find_age(self, path: str) -> datetime | None:
+        return self.written_at if path == "unwitnessed" else None
+
+    def check(self, *, full: bool = False) -> Inspected:
+        self.alerts.raised.clear()
+        return Inspection(
+            files=Files(self),
+            comparison=Comparison(self, self.states, self.policy, NOW),
+            memory=self,
+            evidence=self,
+            alerts=self.alerts,
+            trail=self.trail,
+            policy=self.policy,
+            now=NOW,
+            correlation_id="check-1",
+        ).run(full=full)
+
+
+@pytest.fixture
+def checked() -> Checked:
+    checked = Checked()
+    write(checked, 1, 300)
+    checked.look()
+    assert checked.check().findings == []
+    return checked
+
+
+def kinds(found: Inspected) -> list[str]:
+    return [str(finding.kind) for finding in found.findings]
+
+
+def test_an_empty_log_is_no_finding() -> None:
+    """Nothing was ever logged."""
+    assert Checked().check().findings == []
+
+
+def test_only_what_is_new_is_read_again(checked: Checked) -> None:
+    """The next check goes on from what this one has verified; a full one reads everything."""
+    write(checked, 301, 20)
+    checked.look()
+    assert checked.check().checked.report.entries_checked == 20
+    assert checked.trusted is not None
+    assert checked.trusted.next_index == 320
+    assert checked.check(full=True).checked.report.entries_checked == 320
+
+
+def set_back(checked: Checked) -> None:
+    checked.states.state = LogState(origin=ORIGIN)
+
+
+def fork(checked: Checked) -> None:
+    other = WitnessedDeployment()
+    write(other, 1, 299)
+    other.append([make_event(sequence=300, actor="mallory").to_json()])
+    checked.states.state = other.states.state
+
+
+def move_on(checked: Checked) -> None:
+    checked.states.positions["worker/a"] = ProducerPosition(last_sequence=305)
+
+
+def forget(checked: Checked) -> None:
+    checked.states.positions["worker/a"] = ProducerPosition(last_sequence=7)
+
+
+def lose_unwitnessed(checked: Checked) -> None:
+    checked.log.checkpoint = None
+
+
+def change_entry(checked: Checked) -> None:
+    path = "tile/entries/001.p/44"
+    checked.log.files[path] = checked.log.files[path].replace(b"hospital-a", b"hospital-z", 1)
+
+
+def use_revoked_key(checked: Checked) -> None:
+    stolen = [make_signer(ORIGIN, key.kind, seed="stolen") for key in POLICY.log_keys]
+    revoked = tuple(signer.key for signer in stolen)
+    checked.policy = TrustPolicy(ORIGIN, POLICY.log_keys, POLICY.witness_keys, 1, revoked)
+    note = sign_checkpoint(checked.read_shown(), stolen, time_seconds=TIME_SECONDS).to_bytes()
+    checked.shown.note = PublishedCheckpoint(note, "x")
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+@pytest.mark.parametrize(
+    ("attack", "kind", "severity"),
+    [
+        (set_back, "state-changed", AlertSeverity.CRITICAL),
+        (fork, "state-changed", AlertSeverity.CRITICAL),
+        (forget, "state-changed", AlertSeverity.CRITICAL),
+        (move_on, "events-withheld", AlertSeverity.HIGH),
+        (lose_unwitnessed, "checkpoint-missing", AlertSeverity.CRITICAL),
+        (change_entry, "entry-changed", AlertSeverity.CRITICAL),
+        (use_revoked_key, "key-revoked", AlertSeverity.CRITICAL),
+    ],
+)
+def test_what_is_wrong_is_kept_told_and_recorded(
+    checked: Checked, attack: Callable[[Checked], None], kind: str, severity: AlertSeverity
+) -> None:
+    """In this order; and what was trusted before stays what is trusted."""
+    trusted = checked.trusted
+    attack(checked)
+    found = checked.check(full=True)
+    assert kind in kinds(found)
+    assert {"checkpoint", "unwitnessed"} <= set(checked.preserved)
+    (report,) = checked.reports.values()
+    assert kind.encode() in report
+    alert = next(each for each in checked.alerts.raised if each.details["finding"] == kind)
+    assert alert.severity is severity
+    assert alert.remedy.endswith(f"docs/runbooks/{alert.code}.md")
+    fact = next(each for each in checked.trail.facts if each.details["finding"] == kind)
+    assert (fact.action, fact.details["evidence"]) == ("audit.tamper.detect", alert.details["evidence"])
+    if severity is AlertSeverity.CRITICAL:
+        assert checked.trusted == trusted
+
+
+@pytest.mark.parametrize("is_committed", [False, True])
+def test_what_nobody_signs_or_witnesses_any_more_is_told(checked: Checked, is_committed: bool) -> None:
+    """After ten minutes: before, it may be on its way."""
+    before = checked.log.checkpoint
+    write(checked, 301, 5)
+    if is_committed:
+        checked.log.checkpoint = before
+    assert kinds(checked.check()) == []
+    checked.written_at = LONG_AGO
+    assert kinds(checked.check()) == ["checkpoint-stale"]
+    assert checked.alerts.codes == ["audit-log-incomplete"]
+
+
+def test_a_log_that_was_replaced_is_told_in_few_words(checked: Checked) -> None:
+    """Some findings one by one, the others counted; the report has more of them."""
+    for path in list(checked.log.files):
+        if path.startswith("tile/entries/"):
+            del checked.log.files[path]
+    for number in range(40):
+        checked.states.positions[f"worker/{number}"] = ProducerPosition(last_sequence=9)
+    found = checked.check(full=True)
+    assert found.findings
+    assert len(checked.alerts.raised) <= 20
+
+
+def test_a_check_that_cannot_record_fails_after_it_has_told(checked: Checked) -> None:
+    """It is run again; the administrators know by then."""
+    change_entry(checked)
+    checked.trail.failure = AuditUnavailableError("the queue is down")
+    with pytest.raises(AuditUnavailableError):
+        checked.check(full=True)
+    assert checked.alerts.raised
