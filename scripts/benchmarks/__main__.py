@@ -20,6 +20,7 @@ from pathlib import Path
 from pqtransfer.errors import PqtransferError, UnavailableError
 from scripts.benchmarks.audit_log import LOG_ENTRIES, SMOKE_ENTRIES, measure_audit_log
 from scripts.benchmarks.crypto_core import measure_core
+from scripts.benchmarks.key_rotation import measure_rotation
 from scripts.benchmarks.machine import count_cores, describe_machine, read_rclone_version
 from scripts.benchmarks.measuring import ROOT, Action, Measured, measure
 from scripts.benchmarks.object_store import ObjectStore, run_object_store
@@ -46,7 +47,7 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
-NAMES = (*CONTENDERS, "crypto", "audit", *WORKER_PARTS)
+NAMES = (*CONTENDERS, "crypto", "audit", "keys", *WORKER_PARTS)
 WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
 SMOKE_SIZE_BYTES = 64 << 20
@@ -116,6 +117,9 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
             say("audit log")
             entries = SMOKE_ENTRIES if given.smoke else LOG_ENTRIES
             results = replace(results, audit=measure_audit_log(folder, entries=entries))
+        if "keys" in names:
+            say("key rotation")
+            results = replace(results, rotations=measure_rotation())
         if any(name in CONTENDERS for name in names):
             with run_object_store(folder / "store") as store:
                 tables = _measure_transfers(store, folder, names, size_bytes=size_bytes, runs=runs, say=say)

@@ -6,12 +6,14 @@ from typing import Any
 
 from scripts.benchmarks.audit_log import AuditFigures
 from scripts.benchmarks.crypto_core import CoreRate
+from scripts.benchmarks.key_rotation import RotationTime
 from scripts.benchmarks.measuring import Measured
 from scripts.benchmarks.worker import ResumedRun, WorkerRun
 
 OURS = "pqtransfer_sdk"
 PLAIN = "boto3_plain"
 FLOOR = "socket_reads"
+ROTATION_SECONDS = 0.2
 RSS_LIMIT_BYTES = 512 << 20
 RECEIVE_FACTOR = 2.0
 CORE_SHARE = 0.75
@@ -43,6 +45,7 @@ class Results:
     tables: dict[str, list[Measured]] = field(default_factory=dict)
     core: list[CoreRate] = field(default_factory=list)
     audit: AuditFigures | None = None
+    rotations: list[RotationTime] = field(default_factory=list)
     worker: WorkerRun | None = None
     resumed: ResumedRun | None = None
 
@@ -84,6 +87,11 @@ class Results:
                 yield _at_least(f"crypto core: speed of {threads} cores beside one", speed, SCALING * threads / 2)
         if self.audit is not None:
             yield from _check_audit(self.audit)
+        if self.rotations:
+            slowest = max(each.median_seconds for each in self.rotations)
+            yield Target(
+                "keys: rotation of one key under 200 ms", f"{1000 * slowest:.1f} ms", slowest < ROTATION_SECONDS
+            )
         if self.worker is not None:
             found = f"{self.worker.peak_rss_bytes / (1 << 20):.0f} MiB"
             yield Target("worker: peak RSS under 512 MiB", found, self.worker.peak_rss_bytes < RSS_LIMIT_BYTES)
