@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.register_participant.audit import RegistrationFacts
+from functions.register_participant.succeeding import KeySuccessor
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.identity import PublicIdentity, generate_identity
 from pqtransfer.crypto.keypairs import PrivateKey
+from pqtransfer.crypto.succession import Succession
 from pqtransfer.crypto.suites import DEFAULT_SUITE_ID, require_minimum_suite
 from pqtransfer.errors import InputError
 from pqtransfer.keys.backups import KeyBackups, name_backup
@@ -68,18 +70,30 @@ class Registrar:
 
         Raises:
             ParticipantExistsError: the name is taken by a participant that differs.
+            SpentSuccessionError: keys that were replaced, or used before, are brought again.
             WeakSuiteError, UnknownSuiteError: the suite is not allowed.
             MalformedDocumentError, InvalidKeyError, InvalidProofError, IdentityOfAnotherError: the identity is no good.
             ManagedNameTooLongError: the name does not fit a role.
             RegistryConflictError: two calls registered the same name at the same time.
             AuditUnavailableError: the audit log takes no event; what was begun is finished by the same call again.
         """
-        if request.kind is ParticipantKind.MANAGED:
+        if request.succession is not None:
+            registered = self._succeed(request.name, Succession.from_json(request.succession.encode()))
+        elif request.kind is ParticipantKind.MANAGED:
             registered = self._register_managed(request)
         else:
             registered = self._register_external(request)
         self.trail.record(self.facts.registered(registered))
         return registered
+
+    def _succeed(self, name: str, succession: Succession) -> RegisteredParticipant:
+        return KeySuccessor(
+            registry=self.registry,
+            trail=self.trail,
+            facts=self.facts,
+            minimum_suite_id=self.minimum_suite_id,
+            now=self.now,
+        ).succeed(name, succession)
 
     def _register_external(self, request: RegisterParticipant) -> RegisteredParticipant:
         identity = PublicIdentity.from_json((request.identity or "").encode())

@@ -41,7 +41,7 @@ class NotRotatedHereError(InputError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"{name} keeps its own private keys, and rotates them itself: "
-            f"pqtransfer keys rotate {name} --keys DIR --out NEW_DIR"
+            f"pqtransfer keys replace {name} --key DIR --new-key NEW_DIR"
         )
 
 

@@ -95,6 +95,38 @@ def rotate(
     print_table(f"New keys of {name}", ("purpose", "old key", "new key"), rows)
 
 
+@app.command(
+    epilog=show_examples(
+        "pqtransfer keygen --out keys/hospital-b-2027 --name hospital-b",
+        "pqtransfer keys replace hospital-b --key keys/hospital-b --new-key keys/hospital-b-2027",
+    )
+)
+def replace(
+    name: Name,
+    key: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="The key directory in use; it signs for the new one.", show_default=False),
+    ],
+    new_key: Annotated[
+        Path, typer.Option(metavar="DIR", help="The directory that `pqtransfer keygen` made.", show_default=False)
+    ],
+    deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
+    as_json: JsonOption = False,
+) -> None:
+    """Put new keys of a participant that keeps its own in the place of those in use. Keep the old ones: they open
+    what was wrapped to them."""
+    from pqtransfer.sdk.deployment import load_deployment
+    from pqtransfer.sdk.participants import connect_participants
+
+    registered = connect_participants(load_deployment(deployment)).replace_external(name, keys=key, new_keys=new_key)
+    active = [each for each in registered.keys if each.state == "ACTIVE"]
+    if as_json:
+        print_json([describe_key(each) for each in active])
+        return
+    rows = [(each.purpose, str(each.version), each.key_id[:KEY_ID_DIGITS]) for each in active]
+    print_table(f"Keys in use of {name}", ("purpose", "version", "key id"), rows)
+
+
 @app.command(epilog=show_examples("pqtransfer keys backup", "pqtransfer keys backup hospital-a --make-missing"))
 def backup(
     name: AnyName = None,

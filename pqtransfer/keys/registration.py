@@ -7,6 +7,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.crypto.identity import IDENTITY_LIMIT_BYTES, ParticipantName, PublicIdentity
+from pqtransfer.crypto.succession import SUCCESSION_LIMIT_BYTES
 from pqtransfer.errors import InputError, PqtransferError
 from pqtransfer.keys.participant import Buckets, ParticipantKind, RegisteredParticipant
 
@@ -29,9 +30,9 @@ class RegisterParticipant(BaseModel):
     """The request.
 
     `suite` is the suite of a managed participant's keys (default: the system's). `identity` is the text of an external
-    participant's `public-keys.json`. `principals` may take the role of a managed participant, next to the workers;
-    `buckets` are those that workers may read from and write to in its name. `requested_by` says who asks, and
-    `correlation_id` in the course of what: for the record.
+    participant's `public-keys.json`; `succession` stands in its place when its keys follow others. `principals` may
+    take the role of a managed participant, next to the workers; `buckets` are those that workers may read from and write to in
+    its name. `requested_by` says who asks, and `correlation_id` in the course of what: for the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class RegisterParticipant(BaseModel):
     kind: ParticipantKind
     suite: str | None = Field(default=None, max_length=32)
     identity: str | None = Field(default=None, max_length=IDENTITY_LIMIT_BYTES)
+    succession: str | None = Field(default=None, max_length=SUCCESSION_LIMIT_BYTES)
     principals: tuple[Annotated[str, AfterValidator(_check_principal)], ...] = Field(
         default=(), max_length=MOST_PRINCIPALS
     )
@@ -49,8 +51,10 @@ class RegisterParticipant(BaseModel):
 
     @model_validator(mode="after")
     def _require_parts_by_kind(self) -> Self:
-        if self.kind is ParticipantKind.EXTERNAL and self.identity is None:
-            raise ValueError("an external participant comes with its identity (public-keys.json)")
+        if self.kind is ParticipantKind.EXTERNAL and (self.identity is None) == (self.succession is None):
+            raise ValueError("an external participant comes with its identity (public-keys.json), or with a succession")
+        if self.kind is ParticipantKind.MANAGED and self.succession is not None:
+            raise ValueError("the system rotates a managed participant's keys: leave the succession out")
         if self.kind is ParticipantKind.EXTERNAL and self.principals:
             raise ValueError("an external participant has no role, so nobody can be allowed to take it")
         if self.kind is ParticipantKind.EXTERNAL and self.buckets:

@@ -19,7 +19,10 @@ class ExternalKeysError(InputError):
     """The participant keeps its own private keys: the system can neither rotate nor back them up."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} keeps its own private keys, so the system neither rotates them nor backs them up")
+        super().__init__(
+            f"{name} keeps its own private keys, and replaces them itself: "
+            f"pqtransfer keys replace {name} --key DIR --new-key NEW_DIR"
+        )
 
 
 class AmbiguousKeyError(InputError):

@@ -16,12 +16,13 @@ from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, 
 from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.crypto.canonical_json import JsonObject
+from pqtransfer.crypto.succession import sign_succession
 from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.keys.participant import ParticipantKind, RegisteredParticipant, require_managed_name
 from pqtransfer.keys.registration import Refusal, Registration, read_registration_request
 from pqtransfer.keys.registry import KeyRegistry
 from pqtransfer.sdk.deployment import Deployment
-from pqtransfer.sdk.keyfiles import load_public_identity
+from pqtransfer.sdk.keyfiles import load_private_identity, load_public_identity
 
 REGISTER_FUNCTION = "register_participant"
 
@@ -114,6 +115,20 @@ class Participants:
         """
         identity = load_public_identity(keys).to_json().decode("ascii")
         return self._send({"name": name, "kind": ParticipantKind.EXTERNAL, "identity": identity})
+
+    def replace_external(self, name: str, *, keys: Path, new_keys: Path) -> RegisteredParticipant:
+        """Put new keys of a participant that keeps its own in the place of those in use. Safe to repeat.
+
+        Args:
+            keys: the key directory that is in use: its signing key says that the new ones follow.
+            new_keys: the directory of the new keys, made beforehand.
+
+        Raises:
+            as `add_managed`, and what `load_private_identity` and `load_public_identity` raise.
+        """
+        succession = sign_succession(load_private_identity(keys), load_public_identity(new_keys))
+        document = succession.to_json().decode("ascii")
+        return self._send({"name": name, "kind": ParticipantKind.EXTERNAL, "succession": document})
 
     def list_all(self) -> list[RegisteredParticipant]:
         """Every participant, ordered by name."""

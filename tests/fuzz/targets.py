@@ -36,6 +36,7 @@ from pqtransfer.crypto.key_backup import KeyBackup
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, PublicKey
 from pqtransfer.crypto.manifest import MANIFEST_CONTEXT, SignedManifest
 from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.crypto.succession import Succession, sign_succession
 from pqtransfer.errors import PqtransferError
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request, sign_request
@@ -52,6 +53,7 @@ CONTAINER = Container.load(Path(__file__).resolve().parents[1] / "vectors" / "pq
 MANIFEST = SignedManifest.from_json(CONTAINER.manifest_json).body
 _KEY_BACKUPS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "key-backup.json").read_text())
 _RECOVERY_KEY = PrivateKey(KeyPurpose.KEM, "PQT-2", SecretBytes(bytes.fromhex(_KEY_BACKUPS["recovery_seed"])))
+_SUCCESSION = sign_succession(BOB, PrivateIdentity("bob", kem=ALICE.kem, signing=ALICE.signing).to_public()).to_json()
 FILES = ("payload", "manifest_json", "envelope_json")
 SEGMENT_SIZE = 64
 REQUEST = TransferRequest(
@@ -105,6 +107,17 @@ def read_public_identity(data: bytes) -> bool:
     except PqtransferError:
         return False
     assert (identity.participant, identity.kem) == ("bob", BOB.kem.public_key), "a forged identity"
+    return True
+
+
+def read_succession(data: bytes) -> bool:
+    """A succession that Bob's key signed is the one that Bob made."""
+    try:
+        succession = Succession.from_json(data)
+        succession.require_signer(BOB.signing.public_key)
+    except PqtransferError:
+        return False
+    assert succession.to_json() == _SUCCESSION, "a forged succession"
     return True
 
 
@@ -411,6 +424,7 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
         [make_identity("bob", suite).kem.to_json().reveal() for suite in ("PQT-1", "PQT-2")],
     ),
     "public-identity": (read_public_identity, [_IDENTITY]),
+    "succession": (read_succession, [_SUCCESSION]),
     "private-identity": (read_private_identity, [BOB.to_json().reveal()]),
     "key-backup": (read_key_backup, [each["backup"].encode() for each in _KEY_BACKUPS["backups"]]),
     "manifest": (read_manifest, [CONTAINER.manifest_json]),

@@ -13,24 +13,26 @@ from typer.testing import CliRunner
 
 from functions.drill_key_restore.drilling import RestoreDrill
 from functions.drill_key_restore.handler import describe_report
+from functions.register_participant.audit import RegistrationFacts
 from pqtransfer.cli import keys as commands
 from pqtransfer.cli.main import ErrorReportingGroup
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.crypto.identity import generate_identity
 from pqtransfer.crypto.keypairs import KeyPurpose
-from pqtransfer.errors import UnavailableError
+from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.orders import KeyAction, read_order
 from pqtransfer.keys.participant import ParticipantKind, Revocation
-from pqtransfer.keys.registration import Refusal
-from pqtransfer.sdk.keyfiles import load_private_identity
+from pqtransfer.keys.registration import Refusal, Registration, read_registration_request, write_answer
+from pqtransfer.sdk.keyfiles import load_private_identity, save_identity
 from pqtransfer.sdk.keys import Keys
+from pqtransfer.sdk.participants import Participants
 from tests.fakes.alerts import InMemoryAlerts
 from tests.fakes.backups import RECOVERY_KEY
 from tests.unit.functions.rotate_keys.world import NAME, NOW, World
 
-INPUT, INTEGRITY, UNAVAILABLE = 2, 3, 5
+INPUT, INTEGRITY, ACCESS, UNAVAILABLE = 2, 3, 4, 5
 
 
 @dataclass
@@ -71,6 +73,18 @@ class MemoryDeployment:
 
     def sleep(self, seconds: float) -> None:
         self.clock += seconds
+
+    def participants(self) -> Participants:
+        def register(request: JsonObject) -> JsonObject:
+            facts = RegistrationFacts(name=str(request["name"]), requested_by=None, correlation_id="test")
+            registrar = self.world.registrar(facts)
+            try:
+                registered = registrar.register(read_registration_request(json.loads(json.dumps(request))))
+            except PqtransferError as error:
+                return write_answer(Refusal.of(error))
+            return write_answer(Registration(registered=registered, identity=registered.to_identity()))
+
+        return Participants(registry=self.world.registry, register=register)
 
     def connect(self) -> Keys:
         return Keys(
@@ -239,3 +253,24 @@ def test_making_a_recovery_key(tmp_path: Path) -> None:
     assert made["suite"] == "PQT-2"
     assert Path(made["private_key"]).stat().st_mode & 0o777 == 0o600
     assert run("recovery-key", "--out", str(tmp_path / "recovery")).exit_code == INPUT
+
+
+def test_replacing_keys_that_a_participant_keeps(
+    deployment: MemoryDeployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The keys in use sign for the new ones; afterwards these are in use, and a second call changes nothing."""
+    old, new = generate_identity("site-x", suite_id="PQT-1"), generate_identity("site-x", suite_id="PQT-1")
+    public = old.to_public().to_json().decode()
+    deployment.world.register("site-x", kind=ParticipantKind.EXTERNAL, identity=public)
+    save_identity(old, tmp_path / "old")
+    save_identity(new, tmp_path / "new")
+    monkeypatch.setattr("pqtransfer.sdk.deployment.load_deployment", lambda _: None)
+    monkeypatch.setattr("pqtransfer.sdk.participants.connect_participants", lambda _: deployment.participants())
+    places = ["--key", str(tmp_path / "old"), "--new-key", str(tmp_path / "new")]
+    active = run_json("replace", "site-x", *places)
+    assert {each["key_id"] for each in active} == {new.kem.public_key.key_id, new.signing.public_key.key_id}
+    assert run_json("replace", "site-x", *places) == active
+    back = ["--key", str(tmp_path / "new"), "--new-key", str(tmp_path / "old")]
+    result = run("replace", "site-x", *back, "--json")
+    assert result.exit_code == ACCESS
+    assert json.loads(result.stderr)["error"]["code"] == "SpentSuccession"

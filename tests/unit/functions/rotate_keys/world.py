@@ -55,16 +55,20 @@ class World:
     trail: InMemoryAuditTrail = field(default_factory=InMemoryAuditTrail)
 
     def register(self, name: str = NAME, *, kind: ParticipantKind = ParticipantKind.MANAGED, **fields: Any) -> None:
-        Registrar(
+        facts = RegistrationFacts(name, None, "registration")
+        self.registrar(facts).register(RegisterParticipant(name=name, kind=kind, **fields))
+
+    def registrar(self, facts: RegistrationFacts) -> Registrar:
+        return Registrar(
             registry=self.registry,
             roles=InMemoryRoles(),
             vault=self.vault,
             backups=make_backups(self.backups, sealer=self.sealer),
             trail=InMemoryAuditTrail(),
-            facts=RegistrationFacts(name, None, "registration"),
+            facts=facts,
             minimum_suite_id="PQT-1",
             now=REGISTERED_AT,
-        ).register(RegisterParticipant(name=name, kind=kind, **fields))
+        )
 
     def rotator(self, *, now: datetime = NOW, wrap: Wrap = lambda port: port) -> KeyRotator:
         return KeyRotator(
