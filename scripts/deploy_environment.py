@@ -1,5 +1,7 @@
 """The command scripts/deploy: bootstrap, deploy every stack, print where everything is, write `deployment.json`.
 
+What was deployed, by whom, and what was set otherwise than by default goes into the environment's audit log.
+
 Local deploys to the embedded cloud, which it starts when it does not run. The other environments deploy to the AWS
 account that the credentials of the shell belong to (AWS_PROFILE and the like).
 """
@@ -11,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from infra.overrides import DEFAULTS
+from pqtransfer.aws.clients import Session, make_session
 from pqtransfer.errors import PqtransferError
 from pqtransfer.sdk.deployment import Deployment
 from scripts import deployment as cdk
+from scripts.deployment_record import record_deployment
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.cloud import ENVIRONMENT as LOCAL
 from scripts.toolchain import ROOT
@@ -26,13 +30,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given, for_cdk = _parser().parse_known_args(arguments)
     path = Path(given.deployment)
     try:
+        session: Session | None = None
         if given.from_outputs:
             deployment = Deployment.from_outputs(cdk.read_outputs(Path(given.from_outputs)))
         elif given.env == LOCAL:
-            deployment = _deploy_locally(for_cdk)
+            deployment, session = _deploy_locally(for_cdk)
         else:
-            deployment = _deploy_to_aws(given.env, for_cdk)
+            deployment, session = _deploy_to_aws(given.env, for_cdk)
         deployment.write(path)
+        if session is not None:
+            record_deployment(deployment, session, contexts=_contexts(for_cdk), variables=os.environ)
     except PqtransferError as error:
         sys.stderr.write(f"deploy: {error}\n")
         return error.exit_code
@@ -40,18 +47,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _deploy_locally(arguments: Sequence[str]) -> Deployment:
+def _deploy_locally(arguments: Sequence[str]) -> tuple[Deployment, Session]:
     cloud = EmbeddedCloud(CLOUD_FOLDER)
     cloud.start()
-    return cloud.deploy(arguments=arguments, quiet=False)
+    return cloud.deploy(arguments=arguments, quiet=False), cloud.session()
 
 
-def _deploy_to_aws(environment: str, arguments: Sequence[str]) -> Deployment:
+def _deploy_to_aws(environment: str, arguments: Sequence[str]) -> tuple[Deployment, Session]:
     assembly = cdk.synthesize(environment, variables=os.environ, arguments=_contexts(arguments))
     cdk.run_cdk(["bootstrap"], variables=os.environ, app=str(assembly))
-    return Deployment.from_outputs(
-        cdk.deploy(environment, variables=os.environ, app=str(assembly), arguments=arguments)
-    )
+    outputs = cdk.deploy(environment, variables=os.environ, app=str(assembly), arguments=arguments)
+    deployment = Deployment.from_outputs(outputs)
+    return deployment, make_session(region=deployment.region)
 
 
 def _contexts(arguments: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ class Ended:
 
     transfer_id: str
     has_container: bool
+    correlation_id: str
 
 
 def find_ended(record: DynamoDBStreamRecordModel) -> Ended | None:
@@ -34,6 +35,8 @@ def find_ended(record: DynamoDBStreamRecordModel) -> Ended | None:
         return None
     completed = new["state"] == TransferState.COMPLETED
     if request.kind is not TransferKind.REWRAP:
-        return Ended(request.transfer_id, has_container=completed)
+        return Ended(request.transfer_id, has_container=completed, correlation_id=request.correlation_id)
     place = _CONTAINER.fullmatch(request.source or "")
-    return None if place is None else Ended(place.group(1), has_container=True)
+    if place is None:
+        return None
+    return Ended(place.group(1), has_container=True, correlation_id=request.correlation_id)

@@ -51,16 +51,17 @@ def settle_record(record: DynamoDBStreamRecordModel) -> None:
     ended = find_ended(record)
     if ended is None:
         return
+    about = {"transfer_id": ended.transfer_id, "correlation_id": ended.correlation_id}
     index, containers = _connect()
     container = containers.container(f"transfers/{ended.transfer_id}/")
     try:
         if ended.has_container:
             needed = settle_dependencies(ended.transfer_id, container, index=index)
-            logger.info("settled", extra={"transfer_id": ended.transfer_id, "keys": len(needed)})
+            logger.info("settled", extra={**about, "keys": len(needed)})
         else:
             release_dependencies(ended.transfer_id, container, index=index)
     except IntegrityError as error:  # its rows stay: no key is destroyed for it, and whoever reads it is told
-        logger.error("left as it is", extra={"transfer_id": ended.transfer_id, "reason": str(error)})
+        logger.error("left as it is", extra={**about, "reason": str(error)})
 
 
 def backfill(*, seconds_left: float) -> BackfillReport:

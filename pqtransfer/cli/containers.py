@@ -12,6 +12,7 @@ from pqtransfer.cli.options import (
     RecipientOption,
     SenderOption,
     load_sender,
+    open_audit_spool,
     show_examples,
 )
 from pqtransfer.cli.output import JsonOption, print_fields, print_warning
@@ -43,7 +44,13 @@ def verify(
 
     known_sender = load_public_identity(sender)
     with show_progress("verifying", quiet=as_json) as display:
-        opened = verify_directory(container, sender=known_sender, minimum_suite_id=minimum_suite, watch=display.watch)
+        opened = verify_directory(
+            container,
+            sender=known_sender,
+            minimum_suite_id=minimum_suite,
+            watch=display.watch,
+            trail=open_audit_spool(),
+        )
     body = opened.manifest.body
     if opened.rewrapped:
         print_warning(
@@ -87,6 +94,7 @@ def rewrap(
         recipients=recipients,
         sender=load_sender(sender),
         to_self=not not_to_self,
+        trail=open_audit_spool(),
     )
     print_fields(
         {

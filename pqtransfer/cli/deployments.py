@@ -1,12 +1,12 @@
 """What the commands on a deployment share: connecting, acting as a participant, showing and following a transfer."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pqtransfer.cli.options import name_audit_spool
 from pqtransfer.cli.progress_bar import show_progress
 from pqtransfer.errors import InputError, PqtransferError
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from pqtransfer.transfers.ledger import TransferRecord
 
 DEFAULT_DEPLOYMENT = Path("deployment.json")
-AUDIT_SPOOL_VARIABLE = "PQTRANSFER_AUDIT_SPOOL"
 
 DeploymentFile = Annotated[
     Path,
@@ -50,12 +49,6 @@ def connect(deployment: Path) -> "Client":
     from pqtransfer.sdk.deployment import load_deployment
 
     return Client.connect(load_deployment(deployment), audit_spool=name_audit_spool())
-
-
-def name_audit_spool() -> Path | None:
-    """The directory in which events for the audit log wait, if one is set (PQTRANSFER_AUDIT_SPOOL)."""
-    directory = os.environ.get(AUDIT_SPOOL_VARIABLE)
-    return Path(directory) if directory else None
 
 
 def name_sender(client: "Client", participant: str | None, key: Path | None) -> "KeyHolder":

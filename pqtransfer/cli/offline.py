@@ -18,6 +18,7 @@ from pqtransfer.cli.options import (
     SenderOption,
     UsageError,
     load_sender,
+    open_audit_spool,
     parse_metadata,
     show_examples,
 )
@@ -44,11 +45,14 @@ def keygen(
     """Make a participant's keys: public-keys.json to give away, private-keys.json to keep."""
     from pqtransfer.crypto.identity import PARTICIPANT_NAME
     from pqtransfer.sdk import generate_identity, save_identity
+    from pqtransfer.sdk.audit import record_new_keys
 
     participant = name or out.resolve().name
     if name is None and not PARTICIPANT_NAME.fullmatch(participant):
         raise UsageError(f"{participant!r} cannot serve as the participant's name; choose one with --name")
-    public = save_identity(generate_identity(participant, suite_id=suite), out)
+    identity = generate_identity(participant, suite_id=suite)
+    record_new_keys(open_audit_spool(), identity.to_public())
+    public = save_identity(identity, out)
     print_fields(
         {
             "participant": public.participant,
@@ -102,6 +106,7 @@ def encrypt(
             hash_plaintext=hash_plaintext,
             to_self=not not_to_self,
             watch=display.watch,
+            trail=open_audit_spool(),
         )
     body = made.manifest.body
     print_fields(
@@ -155,6 +160,7 @@ def decrypt(
             out=sys.stdout.buffer if to_stdout else out,
             sender=known_sender,
             minimum_suite_id=minimum_suite,
+            trail=open_audit_spool(),
         )
     else:
         with show_progress("decrypting", quiet=as_json) as display:
@@ -165,6 +171,7 @@ def decrypt(
                 sender=known_sender,
                 minimum_suite_id=minimum_suite,
                 watch=display.watch,
+                trail=open_audit_spool(),
             )
         length = opened.manifest.body.plaintext_length
     _warn_of_strangers(opened)

@@ -1,5 +1,6 @@
 """Options that several commands take, each defined once."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,7 +9,10 @@ import typer
 from pqtransfer.errors import InputError
 
 if TYPE_CHECKING:
+    from pqtransfer.audit.trail import AuditTrail
     from pqtransfer.crypto.identity import PublicIdentity
+
+AUDIT_SPOOL_VARIABLE = "PQTRANSFER_AUDIT_SPOOL"
 
 
 class UsageError(InputError):
@@ -28,6 +32,20 @@ MinimumSuiteOption = Annotated[
     str, typer.Option("--minimum-suite", metavar="SUITE", help="Refuse containers of a weaker suite.")
 ]
 NotToSelfOption = Annotated[bool, typer.Option("--not-to-self", help="Do not make yourself a recipient.")]
+
+
+def open_audit_spool() -> "AuditTrail | None":
+    """Where commands without a deployment put on record what they do, if PQTRANSFER_AUDIT_SPOOL names a directory."""
+    from pqtransfer.aws.audit_offline import SpooledTrail
+
+    directory = name_audit_spool()
+    return None if directory is None else SpooledTrail(directory)
+
+
+def name_audit_spool() -> Path | None:
+    """The directory in which events for the audit log wait, if one is set."""
+    directory = os.environ.get(AUDIT_SPOOL_VARIABLE)
+    return Path(directory) if directory else None
 
 
 def show_examples(*commands: str) -> str:

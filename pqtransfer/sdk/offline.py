@@ -1,6 +1,7 @@
 """Containers on disk, without any cloud: encrypt, decrypt, verify, inspect, rewrap.
 
-Each function leaves a finished result under its name or nothing at all, and can simply be called again.
+Each function leaves a finished result under its name or nothing at all, and can simply be called again. A `trail` has
+each operation before its result is there.
 """
 
 import time
@@ -12,11 +13,13 @@ from pathlib import Path
 
 from uuid6 import uuid7
 
+from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.identity import PrivateIdentity, PublicIdentity
 from pqtransfer.crypto.keypairs import PublicKey
 from pqtransfer.crypto.manifest import InvalidSignatureError, SignedManifest
 from pqtransfer.crypto.suites import PQT_1, require_minimum_suite
+from pqtransfer.sdk.audit import observe_offline
 from pqtransfer.sdk.in_memory import MemoryCheckpointStore, MemorySealer
 from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.sdk.new_directory import build_directory
@@ -25,7 +28,8 @@ from pqtransfer.transfers.container import find_payload, open_data_key, read_env
 from pqtransfer.transfers.decrypting import DecryptionOrder, decrypt_model
 from pqtransfer.transfers.encrypting import EncryptedContainer, EncryptionOrder, encrypt_model
 from pqtransfer.transfers.folder import Folder
-from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.job import JobContext, ignore_progress
+from pqtransfer.transfers.observing import UNOBSERVED, JobObserver, telling
 from pqtransfer.transfers.progress import ProgressMeter
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
@@ -64,6 +68,7 @@ def encrypt_file(
     hash_plaintext: bool = False,
     to_self: bool = True,
     watch: WatchProgress | None = None,
+    trail: AuditTrail | None = None,
 ) -> EncryptedContainer:
     """Encrypt `source` into the new container directory `out`.
 
@@ -76,6 +81,7 @@ def encrypt_file(
         metadata: application data for the manifest: signed, but readable by everybody.
         hash_plaintext: also put the SHA-256 of the whole plaintext into the manifest (one more hashing pass).
         watch: receives a progress meter when the work begins.
+        trail: where it is put on record.
 
     Raises:
         InputError: what was given cannot be used: a missing file, a key of another suite, a place that is taken.
@@ -94,13 +100,22 @@ def encrypt_file(
             metadata=dict(metadata or {}),
             hash_plaintext=hash_plaintext,
         )
+        observer = observe_offline(
+            trail,
+            "encrypt",
+            transfer_id=order.transfer_id,
+            sender=sender.participant,
+            suite_id=order.suite_id,
+            recipients=tuple(dict.fromkeys(recipient.participant for recipient in recipients)),
+            actor=sender.participant,
+        )
         with LocalFolder(directory) as container:
             return encrypt_model(
                 order,
                 source_folder=source_folder,
                 source=source_folder.find(source.name),
                 container=container,
-                context=make_context(watch),
+                context=make_context(watch, observer),
             )
 
 
@@ -141,6 +156,7 @@ def decrypt_directory(
     sender: PublicIdentity | None = None,
     minimum_suite_id: str = DEFAULT_MINIMUM_SUITE_ID,
     watch: WatchProgress | None = None,
+    trail: AuditTrail | None = None,
 ) -> OpenContainer:
     """Decrypt a container directory to the new file `out`, which appears when all of it was verified.
 
@@ -151,6 +167,7 @@ def decrypt_directory(
         sender: whose container this must be. None accepts any: the caller has to judge the name and key it returns.
         minimum_suite_id: the weakest suite that is accepted.
         watch: receives a progress meter when the work begins.
+        trail: where it is put on record.
 
     Raises:
         NotAContainerError, IntegrityError, WeakSuiteError: see `open_directory`.
@@ -160,14 +177,15 @@ def decrypt_directory(
     with LocalFolder(container) as folder, LocalFolder(out.parent) as destination:
         opened = open_container(folder, sender=sender, minimum_suite_id=minimum_suite_id)
         manifest = opened.manifest.body
+        observer = observe_container(trail, "decrypt", opened, actor=key.participant)
         order = DecryptionOrder(
             job_id=manifest.transfer_id,
             manifest=manifest,
-            data_key=open_data_key(manifest, opened.envelope, [key.kem]),
+            data_key=open_data_key(manifest, opened.envelope, [key.kem], observer=observer),
             destination_name=out.name,
         )
-        with discard_unfinished(destination, out.name):
-            decrypt_model(order, container=folder, destination=destination, context=make_context(watch))
+        with discard_unfinished(destination, out.name), telling(observer, "model.decrypt"):
+            decrypt_model(order, container=folder, destination=destination, context=make_context(watch, observer))
         return opened
 
 
@@ -178,6 +196,7 @@ def open_model(
     sender: PublicIdentity | None = None,
     minimum_suite_id: str = DEFAULT_MINIMUM_SUITE_ID,
     cached_segments: int = 8,
+    trail: AuditTrail | None = None,
 ) -> ModelReader:
     """A seekable file object over the plaintext of a container directory. See `ModelReader`.
 
@@ -187,7 +206,8 @@ def open_model(
     folder = LocalFolder(container)
     opened = open_container(folder, sender=sender, minimum_suite_id=minimum_suite_id)
     manifest = opened.manifest.body
-    data_key = open_data_key(manifest, opened.envelope, [key.kem])
+    observer = observe_container(trail, "read", opened, actor=key.participant)
+    data_key = open_data_key(manifest, opened.envelope, [key.kem], observer=observer)
     return ModelReader(folder, manifest, data_key, cached_segments=cached_segments)
 
 
@@ -197,6 +217,7 @@ def verify_directory(
     sender: PublicIdentity,
     minimum_suite_id: str = DEFAULT_MINIMUM_SUITE_ID,
     watch: WatchProgress | None = None,
+    trail: AuditTrail | None = None,
 ) -> OpenContainer:
     """Check a whole container without any secret key: signatures, lengths, and the digest of every part.
 
@@ -205,7 +226,9 @@ def verify_directory(
     """
     with LocalFolder(container) as folder:
         opened = open_container(folder, sender=sender, minimum_suite_id=minimum_suite_id)
-        verify_payload(opened.manifest.body, container=folder, context=make_context(watch))
+        observer = observe_container(trail, "verify", opened)
+        with telling(observer, "payload.verify"):
+            verify_payload(opened.manifest.body, container=folder, context=make_context(watch, observer))
         return opened
 
 
@@ -228,6 +251,7 @@ def rewrap_directory(
     recipients: Sequence[PublicIdentity],
     sender: PublicIdentity | None = None,
     to_self: bool = True,
+    trail: AuditTrail | None = None,
 ) -> Envelope:
     """Replace the envelope: from now on `recipients` can decrypt, and `key` itself unless `to_self` is false.
 
@@ -247,16 +271,36 @@ def rewrap_directory(
             signing_key=key.signing,
         )
         return rewrap_envelope(
-            order, opened.manifest.body, container=folder, read_current=lambda: read_envelope(folder)
+            order,
+            opened.manifest.body,
+            container=folder,
+            read_current=lambda: read_envelope(folder),
+            observer=observe_container(trail, "rewrap", opened, actor=key.participant),
         )
 
 
-def make_context(watch: WatchProgress | None = None) -> JobContext:
+def make_context(watch: WatchProgress | None = None, observer: JobObserver = UNOBSERVED) -> JobContext:
     """The surroundings of a job that keeps nothing beyond this process."""
-    checkpoints, sealer = MemoryCheckpointStore(), MemorySealer()
-    if watch is None:
-        return JobContext(checkpoints=checkpoints, sealer=sealer, monotonic=time.monotonic)
-    return JobContext(checkpoints=checkpoints, sealer=sealer, monotonic=time.monotonic, watch=watch)
+    return JobContext(
+        checkpoints=MemoryCheckpointStore(),
+        sealer=MemorySealer(),
+        monotonic=time.monotonic,
+        watch=watch or ignore_progress,
+        observer=observer,
+    )
+
+
+def observe_container(
+    trail: AuditTrail | None, command: str, opened: OpenContainer, *, actor: str | None = None
+) -> JobObserver:
+    """The observer of a command on a container; it is told at once of the manifest, if its sender is known."""
+    body = opened.manifest.body
+    observer = observe_offline(
+        trail, command, transfer_id=body.transfer_id, sender=body.sender, suite_id=body.suite, actor=actor
+    )
+    if opened.sender_verified:
+        observer.manifest_verified(opened.manifest)
+    return observer
 
 
 @contextmanager

@@ -4,11 +4,18 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
+from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.geometry import ByteRange
 from pqtransfer.crypto.identity import PrivateIdentity, PublicIdentity
 from pqtransfer.crypto.payload import Room
 from pqtransfer.sdk.local_folder import LocalFolder
-from pqtransfer.sdk.offline import DEFAULT_MINIMUM_SUITE_ID, OpenContainer, discard_unfinished, open_container
+from pqtransfer.sdk.offline import (
+    DEFAULT_MINIMUM_SUITE_ID,
+    OpenContainer,
+    discard_unfinished,
+    observe_container,
+    open_container,
+)
 from pqtransfer.sdk.reader import ModelReader, RangeOutsideError
 from pqtransfer.transfers.container import open_data_key
 
@@ -24,6 +31,7 @@ def decrypt_range(
     out: Path | BinaryIO,
     sender: PublicIdentity | None = None,
     minimum_suite_id: str = DEFAULT_MINIMUM_SUITE_ID,
+    trail: AuditTrail | None = None,
 ) -> tuple[OpenContainer, int]:
     """Write the plaintext from byte `start` up to, not including, `end` (None: the end of the model) to `out`.
 
@@ -39,7 +47,8 @@ def decrypt_range(
     with LocalFolder(container) as folder:
         opened = open_container(folder, sender=sender, minimum_suite_id=minimum_suite_id)
         manifest = opened.manifest.body
-        data_key = open_data_key(manifest, opened.envelope, [key.kem])
+        observer = observe_container(trail, "read", opened, actor=key.participant)
+        data_key = open_data_key(manifest, opened.envelope, [key.kem], observer=observer)
         with ModelReader(folder, manifest, data_key, cached_segments=1) as reader:
             stop = reader.size_bytes if end is None else end
             if not 0 <= start <= stop <= reader.size_bytes:

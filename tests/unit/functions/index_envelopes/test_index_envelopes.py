@@ -60,13 +60,19 @@ def make_record(image: dict[str, Any]) -> DynamoDBStreamRecordModel:
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [
-        (record("COMPLETED"), Ended(TRANSFER_ID, has_container=True)),
-        (record("COMPLETED", kind="upload", source=None), Ended(TRANSFER_ID, has_container=True)),
-        (record("FAILED"), Ended(TRANSFER_ID, has_container=False)),
-        (record("CANCELLED"), Ended(TRANSFER_ID, has_container=False)),
+        (record("COMPLETED"), Ended(TRANSFER_ID, has_container=True, correlation_id="c-1")),
+        (record("COMPLETED", kind="upload", source=None), Ended(TRANSFER_ID, has_container=True, correlation_id="c-1")),
+        (record("FAILED"), Ended(TRANSFER_ID, has_container=False, correlation_id="c-1")),
+        (record("CANCELLED"), Ended(TRANSFER_ID, has_container=False, correlation_id="c-1")),
         (record("RUNNING"), None),
-        (record("COMPLETED", kind="rewrap", source=CONTAINER), Ended(OTHER_TRANSFER_ID, has_container=True)),
-        (record("FAILED", kind="rewrap", source=CONTAINER), Ended(OTHER_TRANSFER_ID, has_container=True)),
+        (
+            record("COMPLETED", kind="rewrap", source=CONTAINER),
+            Ended(OTHER_TRANSFER_ID, has_container=True, correlation_id="c-1"),
+        ),
+        (
+            record("FAILED", kind="rewrap", source=CONTAINER),
+            Ended(OTHER_TRANSFER_ID, has_container=True, correlation_id="c-1"),
+        ),
         (record("COMPLETED", kind="rewrap", source="s3://models/elsewhere/"), None),
         (record("COMPLETED", kind="verify", source=CONTAINER, recipients=()), None),
         (make_record({"state": {"S": "COMPLETED"}, "request": {"S": "{}"}}), None),
