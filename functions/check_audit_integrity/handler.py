@@ -26,6 +26,8 @@ from pqtransfer.aws.audit_trust import KeysNotPublishedError, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.environment import load_settings
+from pqtransfer.errors import IntegrityError
+from pqtransfer.operations.alerts import Alert, AlertSeverity
 
 SOURCE = "pqtransfer"
 MEMORY_PATH = "checker/trusted"
@@ -58,9 +60,23 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     settings = load_settings(CheckAuditIntegritySettings)
     try:
         inspection = connect_inspection(settings, run_id=context.aws_request_id)
+        found = inspection.run(full=event.get("full") is True)
     except KeysNotPublishedError:
         return {"entries": 0, "findings": {}}  # nothing was ever logged
-    found = inspection.run(full=event.get("full") is True)
+    except IntegrityError as error:
+        connect_alerts(settings).raise_alert(
+            Alert(
+                code="audit-check-failed",
+                key=f"audit-check-failed:{error.code}",
+                severity=AlertSeverity.CRITICAL,
+                summary=f"the audit log cannot be checked: {error}"[:1024],
+                remedy="follow docs/runbooks/audit-check-failed.md",
+                raised_at=datetime.now(UTC),
+                correlation_id=f"{CHECKER}-{context.aws_request_id}",
+                details={"error": error.code},
+            )
+        )
+        raise
     answer = {"entries": found.checked.report.entries_checked, "findings": summarize(found.findings)}
     logger.info("audit log checked", extra={**answer, "evidence": len(found.evidence)})
     return answer
@@ -72,19 +88,24 @@ def connect_inspection(settings: CheckAuditIntegritySettings, *, run_id: str) ->
     s3 = make_object_client(session)
     trust = S3TrustBucket(s3, bucket=settings.audit_trust_bucket)
     policy = trust.load_keys(settings.origin).to_policy()
-    events = session.client("events", config=client_config())
     states = DynamoStateStore(session.client("dynamodb", config=client_config()), table=settings.audit_state_table)
     return Inspection(
         files=S3LogFiles(s3, bucket=settings.audit_bucket),
         comparison=Comparison(S3LogStore(s3, bucket=settings.audit_bucket), states, policy, now),
         memory=TrustMemory(trust),
         evidence=S3EvidenceStore(s3, bucket=settings.audit_bucket),
-        alerts=EventBridgeAlerts(EventBridgeBus(events, bus=settings.event_bus, source=SOURCE)),
+        alerts=connect_alerts(settings),
         trail=connect_trail(settings.audit_queue_url),
         policy=policy,
         now=now,
         correlation_id=f"{CHECKER}-{run_id}",
     )
+
+
+def connect_alerts(settings: CheckAuditIntegritySettings) -> EventBridgeAlerts:
+    """Where alerts are raised."""
+    client = make_session().client("events", config=client_config())
+    return EventBridgeAlerts(EventBridgeBus(client, bus=settings.event_bus, source=SOURCE))
 
 
 @cache

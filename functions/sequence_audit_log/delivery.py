@@ -128,13 +128,7 @@ class Delivery:
         )
 
     def _tell_of_damage(self, error: IntegrityError) -> None:
-        self._alert(
-            "audit-log-damaged",
-            error.code,
-            AlertSeverity.CRITICAL,
-            f"the sequencer has stopped, and events wait in the queue: {error}",
-            {"error": error.code},
-        )
+        self.alerts.raise_alert(make_damage_alert(error, now=self.now))
 
     def _tell_of_replaced(self) -> None:
         for path in self.store.replaced:
@@ -148,18 +142,7 @@ class Delivery:
         self.store.replaced.clear()
 
     def _alert(self, code: str, key: str, severity: AlertSeverity, summary: str, details: Mapping[str, str]) -> None:
-        self.alerts.raise_alert(
-            Alert(
-                code=code,
-                key=f"{code}:{key}",
-                severity=severity,
-                summary=summary[:1024],
-                remedy=f"follow docs/runbooks/{code}.md",
-                raised_at=self.now,
-                correlation_id=f"audit-log-{int(self.now.timestamp() * 1000)}",
-                details=dict(details),
-            )
-        )
+        self.alerts.raise_alert(_make_alert(code, key, severity, summary, details, self.now))
 
 
 def _split(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
@@ -177,3 +160,25 @@ def _split(entries: Sequence[bytes]) -> Iterator[Sequence[bytes]]:
         producers.add(producer)
     if batch:
         yield batch
+
+
+def make_damage_alert(error: IntegrityError, *, now: datetime) -> Alert:
+    """What the administrators are told when nothing can be appended."""
+    summary = f"the sequencer has stopped, and events wait in the queue: {error}"
+    details = {"error": error.code}
+    return _make_alert("audit-log-damaged", error.code, AlertSeverity.CRITICAL, summary, details, now)
+
+
+def _make_alert(
+    code: str, key: str, severity: AlertSeverity, summary: str, details: Mapping[str, str], now: datetime
+) -> Alert:
+    return Alert(
+        code=code,
+        key=f"{code}:{key}",
+        severity=severity,
+        summary=summary[:1024],
+        remedy=f"follow docs/runbooks/{code}.md",
+        raised_at=now,
+        correlation_id=f"audit-log-{int(now.timestamp() * 1000)}",
+        details=dict(details),
+    )

@@ -13,7 +13,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.sequence_audit_log.delivery import Delivery, Message
+from functions.sequence_audit_log.delivery import Delivery, Message, make_damage_alert
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from pqtransfer.audit.derived_keys import LOG_KINDS, derive_signers
 from pqtransfer.audit.note_keys import NoteSigner
@@ -27,6 +27,7 @@ from pqtransfer.aws.clients import client_config, make_object_client, make_sessi
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.aws.failures import CloudError
 from pqtransfer.environment import load_settings
+from pqtransfer.errors import IntegrityError
 
 SOURCE = "pqtransfer"
 SIGNED_DETAIL_TYPE = "AuditCheckpointSigned"
@@ -40,7 +41,12 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
     started = time.monotonic()
     messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
     settings = load_settings(SequenceAuditLogSettings)
-    delivered = connect_delivery(settings).take(messages)
+    try:
+        delivery = connect_delivery(settings)
+    except IntegrityError as error:  # other keys than these were published
+        EventBridgeAlerts(_connect_bus(settings)).raise_alert(make_damage_alert(error, now=datetime.now(UTC)))
+        raise
+    delivered = delivery.take(messages)
     if delivered.appended:
         _tell_witness(settings, delivered.size)
     if delivered.failure is not None:

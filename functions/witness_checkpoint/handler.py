@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
-from functions.witness_checkpoint.witness import MEMORY_PATH, Witness
+from functions.witness_checkpoint.witness import MEMORY_PATH, Witness, make_refusal_alert
 from pqtransfer.audit.derived_keys import WITNESS_KINDS, derive_signers
 from pqtransfer.audit.errors import LogMovedError
 from pqtransfer.audit.note_keys import NoteSigner
@@ -20,7 +20,7 @@ from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.aws.alerts import EventBridgeAlerts
 from pqtransfer.aws.audit_log import S3LogStore
 from pqtransfer.aws.audit_secrets import read_signing_secret
-from pqtransfer.aws.audit_trust import WITNESS_KEYS_PATH, KeysNotPublishedError, S3TrustBucket
+from pqtransfer.aws.audit_trust import WITNESS_KEYS_PATH, KeysNotPublishedError, PublishedKeysDifferError, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.environment import load_settings
@@ -55,7 +55,10 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int | 
     except LogMovedError:
         logger.info("the log moved meanwhile; the run that moved it looks again")
         return {"size": None}
-    except IntegrityError as error:
+    except PublishedKeysDifferError as error:
+        _tell(settings, error)
+        raise
+    except IntegrityError as error:  # the alert was raised
         logger.error("not signed", error_code=error.code, reason=str(error))
         return {"size": None}
     size = None if checkpoint is None else checkpoint.size
@@ -68,15 +71,25 @@ def connect_witness(settings: WitnessCheckpointSettings) -> Witness:
     session = make_session()
     s3 = make_object_client(session)
     trust = S3TrustBucket(s3, bucket=settings.audit_trust_bucket)
-    client = session.client("events", config=client_config())
     return Witness(
         log=S3LogStore(s3, bucket=settings.audit_bucket),
         memory=TrustMemory(trust),
         policy=trust.load_log_policy(settings.origin),
         signers=load_signers(settings),
-        alerts=EventBridgeAlerts(EventBridgeBus(client, bus=settings.event_bus, source=SOURCE)),
+        alerts=connect_alerts(settings),
         now=datetime.now(UTC),
     )
+
+
+def _tell(settings: WitnessCheckpointSettings, error: IntegrityError) -> None:
+    """The witness has no keys that readers believe."""
+    connect_alerts(settings).raise_alert(make_refusal_alert(error, now=datetime.now(UTC)))
+
+
+def connect_alerts(settings: WitnessCheckpointSettings) -> EventBridgeAlerts:
+    """Where alerts are raised."""
+    client = make_session().client("events", config=client_config())
+    return EventBridgeAlerts(EventBridgeBus(client, bus=settings.event_bus, source=SOURCE))
 
 
 @cache

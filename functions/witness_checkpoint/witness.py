@@ -106,17 +106,20 @@ class Witness:
 
     def _refuse(self, error: IntegrityError, note: bytes | None) -> None:
         """Readers keep seeing what was signed before."""
-        self.alerts.raise_alert(
-            Alert(
-                code="audit-witness-refused",
-                key=f"audit-witness-refused:{error.code}",
-                severity=AlertSeverity.CRITICAL,
-                summary=f"the witness does not sign what the audit log shows: {error}"[:1024],
-                remedy="follow docs/runbooks/audit-witness-refused.md",
-                raised_at=self.now,
-                correlation_id=f"audit-witness-{int(self.now.timestamp() * 1000)}",
-                details={"error": error.code},
-            )
-        )
+        self.alerts.raise_alert(make_refusal_alert(error, now=self.now))
         if note is not None:
             self._show(note)
+
+
+def make_refusal_alert(error: IntegrityError, *, now: datetime) -> Alert:
+    """What the administrators are told when nothing can be signed."""
+    return Alert(
+        code="audit-witness-refused",
+        key=f"audit-witness-refused:{error.code}",
+        severity=AlertSeverity.CRITICAL,
+        summary=f"the witness does not sign what the audit log shows: {error}"[:1024],
+        remedy="follow docs/runbooks/audit-witness-refused.md",
+        raised_at=now,
+        correlation_id=f"audit-witness-{int(now.timestamp() * 1000)}",
+        details={"error": error.code},
+    )

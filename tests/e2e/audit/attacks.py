@@ -32,11 +32,10 @@ def _rewrite_entries(scene: Scene, change: Callable[[list[bytes]], None]) -> Non
 
 
 def change_entry(scene: Scene) -> None:
-    """Somebody else did it."""
+    """It did not succeed, they say."""
 
     def change(entries: list[bytes]) -> None:
-        assert b"site-a" in entries[17]
-        entries[17] = entries[17].replace(b"site-a", b"site-z")
+        entries[17] = entries[17].replace(b'"status_id":1', b'"status_id":2')
 
     _rewrite_entries(scene, change)
 
