@@ -16,8 +16,6 @@ LONGEST_PAUSE_SECONDS = 30.0
 GATHER_SECONDS = 0.1
 """From the first event that waits to the message that takes it, and all that came meanwhile, along."""
 CLOSE_WITHIN_SECONDS = 5.0
-SENDS_BETWEEN_SYNCS = 4
-"""A crash of the machine repeats at most 4 * 48 events, which the sequencer recognizes."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +34,6 @@ class SpoolForwarder:
         self._wake = Event()
         self._closing = Event()
         self._sending = Lock()
-        self._sends = 0
         self._thread = Thread(target=self._run, name="audit-forwarder", daemon=True)
 
     def start(self) -> None:
@@ -75,8 +72,7 @@ class SpoolForwarder:
     def _empty(self, spool: SpoolFile) -> None:
         while (events := spool.read_pending(events_at_most=EVENTS_AT_MOST)).entries:
             self._sink.send(events.entries)
-            self._sends += 1
-            spool.mark_sent(events, durably=self._sends % SENDS_BETWEEN_SYNCS == 0)
+            spool.mark_sent(events)
 
     def _run(self) -> None:
         pause_seconds = FIRST_PAUSE_SECONDS

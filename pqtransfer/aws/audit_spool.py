@@ -31,6 +31,8 @@ CURSOR_PLACES = (512, 1024)
 EVENTS_BEGIN = 4096
 STEP_BYTES = 1 << 20
 SPOOL_LIMIT_BYTES = 64 << 20
+MARKS_BETWEEN_SYNCS = 8
+"""Each for at most 48 events (`messages.EVENTS_AT_MOST`), of 512 that are recognized (`positions.RECENT_EVENTS`)."""
 DIGEST_LENGTH_BYTES = 16
 CURSOR = Struct(">QQ16s")
 FRAME = Struct(">I16s")
@@ -54,6 +56,7 @@ class SpoolFile:
         self._limit_bytes = limit_bytes
         self._lock = Lock()
         self._broken = ""
+        self._unsynced_marks = 0
         self._generation, self._cursor = self._read_cursors()
         self._size = os.fstat(descriptor).st_size
         self._end = self._cursor
@@ -123,6 +126,7 @@ class SpoolFile:
                 self._broken = f"{self.path} could not be written ({error.strerror})"
                 raise SpoolRefusedError(self._broken) from None
             self._end += len(data)
+            self._unsynced_marks = 0
 
     def read_pending(self, *, events_at_most: int) -> SpooledEvents:
         """The first events that were not sent."""
@@ -136,8 +140,10 @@ class SpoolFile:
             at = events.end
         return SpooledEvents(entries, at)
 
-    def mark_sent(self, events: SpooledEvents, *, durably: bool) -> None:
-        """Do not read these events again. Until it is durable, a crash lets them be sent again.
+    def mark_sent(self, events: SpooledEvents) -> None:
+        """Do not read these events again. It becomes durable with the next event, or after some marks without one.
+
+        A crash of the machine before that lets as many events be sent again as the sequencer recognizes.
 
         Raises:
             SpoolRefusedError: the disk does not take it.
@@ -151,11 +157,13 @@ class SpoolFile:
                     os.fdatasync(self._file)
                     return
                 self._write_cursor()
+                self._unsynced_marks += 1
+                if self._unsynced_marks == MARKS_BETWEEN_SYNCS:
+                    os.fdatasync(self._file)
+                    self._unsynced_marks = 0
             except OSError as error:
                 self._broken = f"{self.path} could not be written ({error.strerror})"
                 raise SpoolRefusedError(self._broken) from None
-        if durably:
-            os.fdatasync(self._file)
 
     def close(self) -> None:
         """Give the lock up, and delete the file when everything in it was sent."""

@@ -395,7 +395,7 @@ def read_audit_spool(data: bytes) -> bool:
         spool = SpoolFile.take_over(path)
         assert spool is not None
         events = spool.read_pending(events_at_most=1000)
-        spool.mark_sent(events, durably=False)
+        spool.mark_sent(events)
         assert spool.is_drained
         spool.close()
         assert not path.exists()
@@ -407,7 +407,7 @@ def _make_spool() -> bytes:
         spool = SpoolFile.create(Path(folder))
         spool.append([b"first", b"second"])
         data = spool.path.read_bytes()[:8192]
-        spool.mark_sent(spool.read_pending(events_at_most=10), durably=False)
+        spool.mark_sent(spool.read_pending(events_at_most=10))
         spool.close()
         return data
 

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pqtransfer.audit.events import AuditFacts, EventKind, Target
+from pqtransfer.audit.messages import EVENTS_AT_MOST
+from pqtransfer.audit.positions import RECENT_EVENTS
 from pqtransfer.audit.producing import ProducerTrail, SpoolRefusedError
 from pqtransfer.aws.audit_forwarding import SpoolForwarder
-from pqtransfer.aws.audit_spool import EVENTS_BEGIN, FRAME, STEP_BYTES, SpoolFile, find_spools
+from pqtransfer.aws.audit_spool import EVENTS_BEGIN, FRAME, MARKS_BETWEEN_SYNCS, STEP_BYTES, SpoolFile, find_spools
 from tests.fakes.audit_queues import InMemoryEventSink
 
 LIMIT = 4 << 20
@@ -46,12 +48,12 @@ def test_what_was_kept_is_there_for_the_next_process(tmp_path: Path) -> None:
     """In order, without what was sent before; and the file goes when everything was sent."""
     spool = SpoolFile.create(tmp_path)
     spool.append(make_entries(1, 3))
-    spool.mark_sent(spool.read_pending(events_at_most=2), durably=True)
+    spool.mark_sent(spool.read_pending(events_at_most=2))
     spool.append(make_entries(4, 1))
     again = take_over(abandon(spool))
     events = again.read_pending(events_at_most=10)
     assert events.entries == make_entries(3, 2)
-    again.mark_sent(events, durably=False)
+    again.mark_sent(events)
     again.close()
     assert not find_spools(tmp_path)
 
@@ -99,7 +101,7 @@ def test_a_torn_cursor_gives_way_to_the_one_before(tmp_path: Path) -> None:
     spool = SpoolFile.create(tmp_path)
     spool.append(make_entries(1, 3))
     for _ in range(2):
-        spool.mark_sent(spool.read_pending(events_at_most=1), durably=True)
+        spool.mark_sent(spool.read_pending(events_at_most=1))
     path = abandon(spool)
     with path.open("r+b") as file:
         file.seek(1024)
@@ -113,7 +115,7 @@ def test_a_drained_spool_begins_anew(tmp_path: Path) -> None:
     large = [bytes([number]) * 30_000 for number in range(1, 31)]
     for _ in range(5):
         spool.append(large)
-        spool.mark_sent(spool.read_pending(events_at_most=100), durably=False)
+        spool.mark_sent(spool.read_pending(events_at_most=100))
         assert spool.is_drained
     assert spool.path.stat().st_size == STEP_BYTES
     spool.append([b"last"])
@@ -127,7 +129,7 @@ def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
     spool.append(entries)
     with pytest.raises(SpoolRefusedError, match="limit"):
         spool.append([b"x" * 30_000])
-    spool.mark_sent(spool.read_pending(events_at_most=100), durably=False)
+    spool.mark_sent(spool.read_pending(events_at_most=100))
     spool.append([b"again"])
     assert read_all(spool) == [b"again"]
 
@@ -153,7 +155,7 @@ def test_every_event_is_sent_in_order(tmp_path_factory: pytest.TempPathFactory, 
         elif step == "send":
             events = spool.read_pending(events_at_most=number)
             sent += events.entries
-            spool.mark_sent(events, durably=bool(number % 2))
+            spool.mark_sent(events)
         elif step == "die":
             spool = take_over(abandon(spool))
     sent += read_all(spool)
@@ -268,3 +270,8 @@ def test_recording_adds_less_than_ten_milliseconds_to_a_request(
         trail.record(facts)
         seconds.append(time.perf_counter() - started)
     assert sorted(seconds)[150] < 0.010
+
+
+def test_what_is_sent_again_after_a_crash_is_recognized() -> None:
+    """At most as many events as the sequencer remembers of a producer."""
+    assert MARKS_BETWEEN_SYNCS * EVENTS_AT_MOST <= RECENT_EVENTS
