@@ -1,5 +1,6 @@
 """`pqtransfer participants`: add participants to a deployment, and look at those that are there."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -112,11 +113,12 @@ def list_all(deployment: DeploymentFile = DEFAULT_DEPLOYMENT, as_json: JsonOptio
             registered.participant.kind,
             _suite_of(registered),
             "ready" if registered.is_ready else "not ready",
+            _count_keys(registered),
             f"{registered.participant.created_at:%Y-%m-%d %H:%M}",
         )
         for registered in found
     ]
-    print_table("Participants", ("name", "kind", "suite", "state", "added (UTC)"), rows)
+    print_table("Participants", ("name", "kind", "suite", "state", "keys", "added (UTC)"), rows)
 
 
 @app.command(epilog="Example: pqtransfer participants show hospital-a")
@@ -177,6 +179,12 @@ def _describe_key(key: "KeyVersion") -> dict[str, Any]:
         "state": key.state,
         "created_at": key.created_at.isoformat(),
     }
+
+
+def _count_keys(registered: "RegisteredParticipant") -> str:
+    """How many keys are in each state: `2 ACTIVE, 1 RETIRING`."""
+    counts = Counter(key.state for key in registered.keys)
+    return ", ".join(f"{counts[state]} {state}" for state in counts)
 
 
 def _suite_of(registered: "RegisteredParticipant") -> str:

@@ -31,8 +31,8 @@ class RegisterParticipant(BaseModel):
 
     `suite` is the suite of a managed participant's keys (default: the system's). `identity` is the text of an external
     participant's `public-keys.json`; `succession` stands in its place when its keys follow others. `principals` may
-    take the role of a managed participant, next to the workers; `buckets` are those that workers may read from and write to in
-    its name. `requested_by` says who asks, and `correlation_id` in the course of what: for the record.
+    take the role of a managed participant, next to the workers; `buckets` are those that workers may read from and
+    write to in its name. `requested_by` says who asks, and `correlation_id` in the course of what: for the record.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
