@@ -27,6 +27,7 @@ from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.audit_reports import S3ReportShelf
 from pqtransfer.aws.audit_trust import S3TrustBucket
 from pqtransfer.aws.clients import make_object_client, make_session
+from pqtransfer.aws.read_ahead import ReadAheadLogFiles
 from pqtransfer.environment import load_settings
 
 REPORTER = "report-compliance"
@@ -50,7 +51,7 @@ def handler(event: ReportWanted, context: LambdaContext) -> dict[str, Any]:
     begin, end = find_previous_month(now)
     client = make_object_client(make_session())
     report = make_report(
-        S3LogFiles(client, bucket=settings.audit_bucket),
+        ReadAheadLogFiles(S3LogFiles(client, bucket=settings.audit_bucket)),
         S3TrustBucket(client, bucket=settings.audit_trust_bucket).load_keys(settings.origin).to_policy(),
         framework=event.framework,
         since=event.since or begin,

@@ -13,6 +13,7 @@ from pqtransfer.aws.audit_files import S3LogFiles
 from pqtransfer.aws.audit_retention import S3RetentionStore
 from pqtransfer.aws.audit_trust import S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.read_ahead import ReadAheadLogFiles
 from pqtransfer.sdk.audit_log import AuditLog
 from pqtransfer.sdk.deployment import Deployment
 
@@ -33,7 +34,8 @@ def connect_audit_log(deployment: Deployment, *, policy: TrustPolicy | None = No
     """
     if policy is None:
         policy = read_published_keys(deployment).to_policy()
-    return AuditLog(S3LogFiles(_connect(deployment), bucket=deployment.audit_bucket), policy)
+    files = S3LogFiles(_connect(deployment), bucket=deployment.audit_bucket)
+    return AuditLog(ReadAheadLogFiles(files), policy)
 
 
 def read_published_keys(deployment: Deployment) -> PublishedKeys:
