@@ -4,6 +4,7 @@ A producer numbers its events 1, 2, 3 ... so that a missing one is seen, and giv
 In the log an event is OCSF in canonical JSON; `pqtransfer.audit.ocsf` says which class and field everything is.
 """
 
+import json
 import re
 from enum import IntEnum, StrEnum
 from ipaddress import ip_address
@@ -150,6 +151,23 @@ class AuditEvent(AuditFacts):
                 "it says something in another way, or something else, than an event of this version"
             )
         return event
+
+
+def read_logged_event(entry: bytes) -> AuditEvent:
+    """The event of an entry that was checked against the log's root: several times faster than `from_json`.
+
+    What it says is validated. That it is spelled in the one way was checked by who appended it, and is not again.
+
+    Raises:
+        MalformedEventError: the log has signed something that is no event.
+    """
+    if len(entry) > EVENT_LIMIT_BYTES:
+        raise MalformedEventError(f"it has more than {EVENT_LIMIT_BYTES} bytes")
+    try:
+        document = json.loads(entry)
+        return AuditEvent.model_validate(ocsf.read_event(document), strict=False)
+    except (ValueError, RecursionError):
+        raise MalformedEventError("what it says is not allowed") from None
 
 
 class EventHeader(NamedTuple):

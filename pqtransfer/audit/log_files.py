@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Protocol
 
 from pqtransfer.audit.errors import DamagedTileError, MalformedEventError
-from pqtransfer.audit.events import AuditEvent, read_event_header
+from pqtransfer.audit.events import AuditEvent, read_event_header, read_logged_event
 from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.audit.tiled_tree import TiledTree
 from pqtransfer.audit.tiles import BUNDLES, TILE_WIDTH, ReadTile, find_tile, read_entries
@@ -96,7 +96,7 @@ def read_event(index: int, entry: bytes) -> AuditEvent:
         MalformedEventError: the log has signed something that is none; the message says which entry.
     """
     try:
-        return AuditEvent.from_json(entry)
+        return read_logged_event(entry)
     except MalformedEventError as error:
         raise MalformedEventError(f"entry {index}: {error}") from None
 

@@ -3,7 +3,7 @@
 Each OCSF class has a source of its own, because a source holds one class. A file stands at
 `<class>/region=<region>/accountId=<account>/eventDay=<yyyymmdd>/<name>.parquet`. What OCSF has no column for is in
 `unmapped`, text by name. pyarrow is needed, and imported when it is.
-Memory <= 3 * BUFFER_LIMIT_BYTES: the documents that wait, their columns, and what is compressed.
+Memory <= 16 * BUFFER_LIMIT_BYTES: documents that wait take some ten times their bytes, then come columns and pages.
 """
 
 import re
@@ -19,7 +19,7 @@ from pqtransfer.errors import InputError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-BUFFER_LIMIT_BYTES = 32 << 20
+BUFFER_LIMIT_BYTES = 16 << 20
 SOURCES: Mapping[int, str] = {
     API_ACTIVITY: "pqtransfer-api-activity",
     ENTITY_MANAGEMENT: "pqtransfer-entity-management",

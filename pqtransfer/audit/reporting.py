@@ -12,7 +12,7 @@ from pqtransfer.audit.activity import Activity
 from pqtransfer.audit.checking import CheckedLog, check_log
 from pqtransfer.audit.checkpoints import TrustPolicy
 from pqtransfer.audit.errors import MalformedEventError
-from pqtransfer.audit.events import AuditEvent
+from pqtransfer.audit.events import read_logged_event
 from pqtransfer.audit.frameworks import list_controls
 from pqtransfer.audit.log_files import LogFiles
 from pqtransfer.audit.report_model import (
@@ -53,7 +53,7 @@ def make_report(
         if not wanted.may_match(entry):
             return
         try:
-            activity.add(index, AuditEvent.from_json(entry))
+            activity.add(index, read_logged_event(entry))
         except MalformedEventError:
             return  # the verifier reports it: `not-an-event`
 

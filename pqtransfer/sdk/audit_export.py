@@ -1,5 +1,6 @@
 """Write events of the audit log for other systems: OCSF as JSON lines, CEF lines, or Parquet for Security Lake."""
 
+import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator
@@ -10,7 +11,6 @@ from typing import BinaryIO
 
 from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.parquet import PAGE_SIZE_BYTES, ParquetPartitions
-from pqtransfer.crypto.canonical_json import read_canonical_json
 from pqtransfer.errors import InputError
 from pqtransfer.sdk.audit_log import LoggedEvent
 from pqtransfer.sdk.local_errors import DirectoryMissingError, explain_os_errors
@@ -64,7 +64,7 @@ def export_events(
     with _new_file(out) as file:
         for found in events:
             count += 1
-            line = found.event.to_json() if form == "ocsf" else write_cef(found.event, index=found.index).encode()
+            line = found.entry if form == "ocsf" else write_cef(found.event, index=found.index).encode()
             file.write(line + b"\n")
     return Exported(count, 1)
 
@@ -85,9 +85,7 @@ def _export_parquet(events: Iterable[LoggedEvent], out: Path, partitions: Parque
 
         for found in events:
             count += 1
-            entry = found.event.to_json()
-            document = read_canonical_json(entry, name="event", limit_bytes=len(entry))
-            write(partitions.add(document, size_bytes=len(entry)))
+            write(partitions.add(json.loads(found.entry), size_bytes=len(found.entry)))
         write(partitions.finish())
     return Exported(count, files)
 

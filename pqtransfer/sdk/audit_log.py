@@ -55,10 +55,11 @@ class LogNotContinuedError(IntegrityError):
 
 @dataclass(frozen=True)
 class LoggedEvent:
-    """An event of the log, and its index there."""
+    """An event of the log, its index there, and the entry as the log has it."""
 
     index: int
     event: AuditEvent
+    entry: bytes
 
 
 @dataclass(frozen=True)
@@ -126,14 +127,14 @@ class AuditLog:
             if watch is not None and done % 256 == 0:
                 watch(done)
             if wanted.may_match(entry) and wanted.matches(event := read_event(index, entry)):
-                yield LoggedEvent(index, event)
+                yield LoggedEvent(index, event, entry)
 
     def tail(self, count: int) -> Iterator[LoggedEvent]:
         """The last `count` events, oldest first."""
         tree, _ = self._open()
         first = max(tree.checkpoint.size - count, self._first_kept())
         for index, entry in read_log(tree, self._files.read_tile, first=first):
-            yield LoggedEvent(index, read_event(index, entry))
+            yield LoggedEvent(index, read_event(index, entry), entry)
 
     def follow(self, *, last: int, wait: Callable[[], bool]) -> Iterator[LoggedEvent]:
         """The last events, then each new one. `wait` is called when there is none, and ends it by returning False.
@@ -146,7 +147,7 @@ class AuditLog:
         shown, next_index = tree.checkpoint, max(tree.checkpoint.size - last, self._first_kept())
         while True:
             for index, entry in read_log(tree, self._files.read_tile, first=next_index):
-                yield LoggedEvent(index, read_event(index, entry))
+                yield LoggedEvent(index, read_event(index, entry), entry)
             next_index = shown.size
             if not wait():
                 return
@@ -238,7 +239,7 @@ def check_proof(proof: bytes, policy: TrustPolicy) -> ProvenEntry:
     """
     read = EntryProof.from_bytes(proof)
     signed = read.check(policy)
-    return ProvenEntry(read.index, read_event(read.index, read.entry), signed)
+    return ProvenEntry(read.index, AuditEvent.from_json(read.entry), signed)
 
 
 def load_proof(path: Path) -> bytes:

@@ -7,6 +7,7 @@ error. The container is a committed vector, so that an input that was kept can b
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,7 +16,7 @@ from unittest.mock import patch
 
 from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
-from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header
+from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header, read_logged_event
 from pqtransfer.audit.messages import pack_messages, unpack_message
 from pqtransfer.audit.note_keys import NoteKey
 from pqtransfer.audit.notes import Note
@@ -257,6 +258,17 @@ def read_audit_event(data: bytes) -> bool:
     return True
 
 
+def read_logged_entry(data: bytes) -> bool:
+    """What a log has signed, whatever it is: an event that is read in both ways is the same event."""
+    try:
+        event = read_logged_event(data)
+    except PqtransferError:
+        return False
+    with suppress(PqtransferError):
+        assert AuditEvent.from_json(data) == event, "two readings of one entry"
+    return True
+
+
 def read_audit_bundle(data: bytes) -> bool:
     """A bundle of three entries."""
     try:
@@ -437,6 +449,7 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "message": (read_message, [sign_request(REQUEST, ALICE.signing).encode()]),
     "request": (read_request, [_REQUEST_JSON, _REQUEST_JSON.replace(b"encrypt", b"rewrap")]),
     "audit-event": (read_audit_event, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
+    "audit-entry": (read_logged_entry, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
     "audit-bundle": (read_audit_bundle, [encode_bundle([*ENTRIES, b""]), encode_bundle([b"", b"a", b"bc"])]),
     "audit-message": (read_audit_message, [message.encode() for message in pack_messages(ENTRIES)]),
     "audit-spool": (read_audit_spool, [_make_spool()]),

@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pqtransfer.audit.errors import EventTooLargeError, MalformedEventError
-from pqtransfer.audit.events import EVENT_LIMIT_BYTES, AuditEvent, EventKind, Target, read_event_header
+from pqtransfer.audit.events import (
+    EVENT_LIMIT_BYTES,
+    AuditEvent,
+    EventKind,
+    Target,
+    read_event_header,
+    read_logged_event,
+)
 from pqtransfer.crypto.canonical_json import write_canonical_json
 from tests.unit.audit.ocsf_schema import find_validator, require_ocsf
 from tests.unit.audit.samples import KEY_ID, make_event, make_full_event
@@ -164,3 +171,28 @@ def test_a_target_says_what_it_is() -> None:
     """Type and id, both."""
     with pytest.raises(ValidationError):
         Target(type="key", id="")
+
+
+@pytest.mark.parametrize("kind", EventKind)
+def test_a_logged_event_is_the_event(kind: EventKind) -> None:
+    """Read without comparing its spelling, it is the same."""
+    for event in (make_event(kind), make_full_event(kind)):
+        assert read_logged_event(event.to_json()) == event
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        b"",
+        b"{}",
+        b"[]",
+        b"7",
+        b"\xff",
+        b'{"a":' * 9000,
+        b"x" * (EVENT_LIMIT_BYTES + 1),
+        make_event().to_json().replace(b'"sequence":1', b'"sequence":0'),
+    ],
+)
+def test_what_a_log_has_signed_and_is_no_event_is_named(entry: bytes) -> None:
+    with pytest.raises(MalformedEventError):
+        read_logged_event(entry)

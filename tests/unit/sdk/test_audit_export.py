@@ -25,8 +25,11 @@ from tests.unit.audit.log_directories import make_events
 from tests.unit.audit.ocsf_schema import require_ocsf
 from tests.unit.audit.samples import make_full_event
 
-EVENTS = [LoggedEvent(index, event) for index, event in enumerate(make_events(60))]
-FULL = [LoggedEvent(index, make_full_event(kind)) for index, kind in enumerate(EventKind)]
+EVENTS = [LoggedEvent(index, event, event.to_json()) for index, event in enumerate(make_events(60))]
+FULL = [
+    LoggedEvent(index, event, event.to_json())
+    for index, event in enumerate(make_full_event(kind) for kind in EventKind)
+]
 PLACE = {"region": "eu-central-1", "account_id": "123456789012"}
 
 
