@@ -89,6 +89,12 @@ class KeySuccessor:
     def _replace(self, registered: RegisteredParticipant, succession: Succession) -> RegisteredParticipant:
         identity = succession.identity
         new = [key for key in registered.pending_keys if key.key_id in (identity.kem.key_id, identity.signing.key_id)]
-        self.trail.record(*map(self.facts.keys.activated, new))
+        old = {key.purpose: registered.find_active_key(key.purpose) for key in new}
+        retired = [
+            self.facts.keys.retired(before, replaced_by=key.key_id)
+            for key in new
+            if (before := old[key.purpose]) is not None
+        ]
+        self.trail.record(*map(self.facts.keys.activated, new), *retired)
         at = not_before(self.now, registered.keys)
         return self.registry.activate(registered, new, proof=PairProof.of(identity), at=at)

@@ -33,6 +33,10 @@ class KeyFacts:
         """It may protect and sign from now on."""
         return self.make("key.activate", key, details={"version": str(key.version)})
 
+    def retired(self, key: KeyVersion, *, replaced_by: str) -> AuditFacts:
+        """It protects nothing new any more: another one has its place."""
+        return self.make("key.retire", key, details={"version": str(key.version), "replaced_by": replaced_by})
+
     def discarded(self, key: KeyVersion) -> AuditFacts:
         """It was given up before it was ever in use, and its private half is deleted."""
         return self.make("key.revoke", key, details={"version": str(key.version), "because": "never in use"})

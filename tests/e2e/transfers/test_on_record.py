@@ -11,12 +11,23 @@ from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.keypairs import PrivateKey
 from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.sdk import load_private_identity
 from pqtransfer.transfers.container import open_data_key
 from pqtransfer.transfers.ledger import TransferState
 from tests.canaries import Canaries, join, require_absent
 from tests.e2e.transfers.conftest import StartWorker
-from tests.e2e.transfers.stage import DESTINATION_BUCKET, EXTERNAL, MANAGED, SENDER, STRANGER, Finished, Model, Stage
+from tests.e2e.transfers.stage import (
+    DESTINATION_BUCKET,
+    EXTERNAL,
+    MANAGED,
+    SENDER,
+    STRANGER,
+    Finished,
+    Model,
+    Stage,
+    wait_for,
+)
 from tests.e2e.transfers.traces import (
     BusTap,
     read_audit_events,
@@ -134,6 +145,12 @@ def collect_keys(stage: Stage, canaries: Canaries) -> None:
             canaries.add(name, value.encode())
 
 
+def find_active(stage: Stage, participant: str) -> set[int]:
+    """The versions of a participant's keys that are in use."""
+    keys = stage.client("operator").registry.load(participant).keys
+    return {key.version for key in keys if key.state is KeyState.ACTIVE}
+
+
 def read_data_key(stage: Stage, transfer_id: str) -> SecretBytes:
     """The data key of a transfer to EXTERNAL."""
     objects = stage.objects(transfer_id)
@@ -159,6 +176,15 @@ def test_no_secret_is_anywhere(
     run("participants", "add", "site-new", "--public-keys", keys, role="operator")
     run("participants", "add", "site-managed-new", "--managed", "--json", role="operator")
     run("participants", "add", "site-managed-new", "--public-keys", keys, "--json", role="operator")
+    # The life of keys: rotated, backed up, restored for a drill, lost. What is replaced is known before it goes.
+    collect_keys(stage, canaries)
+    assert run("keys", "rotate", "site-managed-new", "--json", role="operator").exit_code == 0
+    wait_for("the rotated keys", lambda: len(find_active(stage, "site-managed-new") - {1}) or None)
+    collect_keys(stage, canaries)
+    assert run("keys", "backup", "--json", role="operator").exit_code == 0
+    assert run("keys", "drill", "site-managed-new", "--json", role="operator").exit_code == 0
+    lost = run("keys", "report-compromise", "site-managed-new", "--reason", "a drill", "--json", role="operator")
+    assert lost.exit_code == 0, lost.stderr
     # Sending: by a worker, from a file; then the other kinds, and what fails.
     sent = run("send", small.uri, "--as", SENDER, "--to", MANAGED, "--to", EXTERNAL, "--json")
     file = tmp_path / "model"
