@@ -31,6 +31,7 @@ from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.environment import load_settings
 from pqtransfer.keys.events import KeyRotated
 from pqtransfer.protection.renewing import EnvelopeRenewer
+from pqtransfer.recording.keys import KeyFacts, RecordingKeyReader
 
 SERVICE = "renew-envelopes"
 
@@ -59,14 +60,16 @@ def work(record: SQSRecord, settings: RenewEnvelopesSettings) -> PageReport:
         PqtransferError: some envelopes have to be tried again; the message comes again.
     """
     page = Page.model_validate_json(record.body)
-    report = connect_page_worker(settings).work(page)
+    report = connect_page_worker(settings, correlation_id=page.correlation_id).work(page)
     logger.info("page done", extra={"key_id": page.key_id[:16], **report.model_dump()})
     return report
 
 
-def connect_page_worker(settings: RenewEnvelopesSettings) -> PageWorker:
-    """The worker of this environment. Keys that it has read stay in memory for one page."""
+def connect_page_worker(settings: RenewEnvelopesSettings, *, correlation_id: str) -> PageWorker:
+    """The worker of this environment. Keys that it has read stay in memory for one page; each reading is on record."""
     session, config = make_session(), client_config(connections=32)
+    trail = _connect_trail(settings.audit_queue_url)
+    reader = RoleKeyReader(session.client("sts", config=config))
     index = DynamoDependencyIndex.open(session, settings.envelopes_table)
     return PageWorker(
         index=index,
@@ -74,11 +77,11 @@ def connect_page_worker(settings: RenewEnvelopesSettings) -> PageWorker:
             registry=DynamoKeyRegistry(
                 session.client("dynamodb", config=config), table_name=settings.participants_table
             ),
-            key_reader=RoleKeyReader(session.client("sts", config=config)),
+            key_reader=RecordingKeyReader(reader, trail, KeyFacts(SERVICE, correlation_id)),
             ledger=DynamoTransferLedger.open(session, settings.transfers_table),
             containers=S3Containers.open(session, bucket=settings.data_bucket),
             index=index,
-            trail=_connect_trail(settings.audit_queue_url),
+            trail=trail,
             minimum_suite_id=settings.minimum_suite,
             session_name=SERVICE,
         ),

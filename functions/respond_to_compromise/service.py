@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from uuid import uuid4
 
 from functions.respond_to_compromise.messages import GoOn
 from functions.respond_to_compromise.ports import Surroundings
@@ -33,6 +34,7 @@ from pqtransfer.protection.incidents import (
     ParticipantCredentialsRevoked,
 )
 from pqtransfer.protection.renewing import EnvelopeRenewer
+from pqtransfer.recording.keys import KeyFacts, RecordingKeyReader
 from pqtransfer.transfers.ledger import FINAL_STATES
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import sign_request
@@ -104,7 +106,7 @@ class IncidentService:
 
 
 def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService:
-    """The service of this environment. Keys that it has read stay in memory for one call."""
+    """The service of this environment. Keys that it has read stay in memory for one call; each reading is on record."""
     settings, session = load_settings(RespondToCompromiseSettings), make_session()
     config = client_config()
     sqs = session.client("sqs", config=config)
@@ -114,13 +116,14 @@ def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService
     containers = S3Containers.open(session, bucket=settings.data_bucket)
     index = DynamoDependencyIndex.open(session, settings.envelopes_table)
     trail = _connect_trail(settings.audit_queue_url)
+    reader = RoleKeyReader(session.client("sts", config=config))
     around = Surroundings(
         registry=registry,
         index=index,
         incidents=DynamoIncidentStore.open_table(session, settings.incidents_table),
         renewer=EnvelopeRenewer(
             registry=registry,
-            key_reader=RoleKeyReader(session.client("sts", config=config)),
+            key_reader=RecordingKeyReader(reader, trail, KeyFacts(SERVICE, f"{SERVICE}-{uuid4()}")),
             ledger=ledger,
             containers=containers,
             index=index,

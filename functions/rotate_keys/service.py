@@ -22,6 +22,7 @@ from pqtransfer.keys.backups import KeyBackups
 from pqtransfer.keys.dependents import KeyDependents
 from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
+from pqtransfer.recording.keys import KeyFacts, RecordingKeyReader
 
 EVENT_SOURCE = "pqtransfer"
 
@@ -86,7 +87,7 @@ class KeyService:
         rotator = KeyRotator(
             registry=self.registry,
             vault=self.vault,
-            reader=self.reader,
+            reader=RecordingKeyReader(self.reader, self.trail, KeyFacts(order.asked_by, order.correlation_id)),
             backups=self.backups,
             announcer=self.announcer,
             trail=self.trail,

@@ -33,7 +33,7 @@ VISIBILITY_TIMEOUTS = 6
 """How many runs of the function a message stays hidden for, as Lambda recommends."""
 SWEEP_EVERY = Duration.hours(1)
 DRILL_EVERY = Duration.days(7)
-PARTS = ("crypto", "keys", "audit", "operations", "transfers", "aws")
+PARTS = ("crypto", "keys", "audit", "operations", "transfers", "recording", "aws")
 
 
 class KeyServiceIdentity(Construct):

@@ -25,7 +25,7 @@ from infra.stacks.storage import StorageStack
 from pqtransfer.keys.events import KEY_ROTATED_DETAIL_TYPE
 from pqtransfer.protection.incidents import COMPROMISE_REPORTED_DETAIL_TYPE
 
-PARTS = ("crypto", "keys", "transfers", "audit", "operations", "protection", "aws")
+PARTS = ("crypto", "keys", "transfers", "audit", "operations", "recording", "protection", "aws")
 FUNCTION_SECONDS = 300
 MEMORY_MIB = 1024
 RECEIVES_AT_MOST = 50
