@@ -75,9 +75,10 @@ class KeySettler:
         due = self._due(registered, DueStep.RETIRE)
         if not due:
             return ()
-        retired = self.registry.change_state(due, KeyState.RETIRED, at=not_before(self.now, registered.keys))
-        self.trail.record(*(describe_step("key.retire", key, order) for key in retired))
-        return retired
+        at = not_before(self.now, registered.keys)
+        # First on record: once they are RETIRED they are due no more, and the next run would have nothing to tell.
+        self.trail.record(*(describe_step("key.retire", key.move_to(KeyState.RETIRED, at=at), order) for key in due))
+        return self.registry.change_state(due, KeyState.RETIRED, at=at)
 
     def _is_needed(self, key: KeyVersion) -> bool | None:
         """None when it cannot be told. Signatures are checked with the public half, which stays."""
