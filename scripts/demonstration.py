@@ -2,23 +2,20 @@
 
 Starts the embedded cloud on loopback, deploys every stack to it with the unmodified CDK, registers three participants,
 sends a model from the sender's bucket through a worker process, receives it as one of the recipients, sends a local
-file the client-side way, compares digests, and takes everything down again.
+file the client-side way, and compares digests. Then a key changes while a transfer runs, a key is reported as lost, and
+the audit log of all this is checked offline. At the end everything is taken down again.
 """
 
 import argparse
 import contextlib
 import hashlib
-import json
 import os
-import shlex
 import shutil
-import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from pqtransfer.errors import IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.sdk.deployment import Deployment
@@ -26,21 +23,18 @@ from scripts.deployment import describe
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.cloud import role_arn
 from scripts.sample_model import read_size, write_sample_model
+from scripts.terminal import Terminal
 from scripts.toolchain import ROOT
+from scripts.trust_demonstration import TrustDemonstration
 from scripts.worker_process import WorkerProcess
 
 SOURCE_BUCKET = "pqtransfer-local-source"
 SENDER, MANAGED_RECIPIENT, OWN_KEYS = "hospital-a", "hospital-b", "hospital-c"
-MODEL_NAME = "model.safetensors"
-COPIES_IN_MEMORY = 4
-"""The embedded S3 keeps objects in memory: the source and two containers at a time, and room to work."""
-
-
-class CommandError(PqtransferError):
-    """A command of the demo failed."""
-
-    def __init__(self, command: Sequence[str], code: int) -> None:
-        super().__init__(f"`{shlex.join(command)}` ended with exit code {code}")
+MODEL_NAME, SECOND_MODEL_NAME = "model.safetensors", "second-model.safetensors"
+SECOND_SIZE_BYTES = 64 << 20
+"""At most; of the model that is sent while a key changes."""
+COPIES_IN_MEMORY = 5
+"""The embedded S3 keeps objects in memory: two containers, one of them encrypted anew, and room to work."""
 
 
 class DigestError(IntegrityError):
@@ -75,29 +69,6 @@ class Summary:
             for what, size_bytes, seconds in self.lines
         ]
         return "\n".join(["What happened", *rows])
-
-
-@dataclass(frozen=True)
-class Terminal:
-    """Runs `pqtransfer` the way a person would: the command is shown, its progress bar and answer too."""
-
-    cloud: EmbeddedCloud
-
-    def run(self, *arguments: str, role: str, variables: Mapping[str, str] | None = None) -> dict[str, Any]:
-        """Run one command under a role and return its JSON answer."""
-        shown = {**(variables or {})}
-        print("\n$ " + " ".join([*(f"{name}={value}" for name, value in shown.items()), shlex.join(_short(arguments))]))
-        environment = {
-            **self.cloud.variables(role),
-            "PQTRANSFER_DEPLOYMENT": str(self.cloud.deployment_file),
-            **shown,
-        }
-        command = [str(ROOT / ".venv" / "bin" / "pqtransfer"), *arguments[1:]]
-        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=False)
-        sys.stdout.write(done.stdout.decode())
-        if done.returncode:
-            raise CommandError(arguments, done.returncode)
-        return _read_fields(done.stdout.decode())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -139,8 +110,13 @@ def run_demo(folder: Path, *, size_bytes: int, keep: bool) -> None:
         _register(terminal, files)
         _send_through_worker(terminal, cloud, files, size_bytes, summary)
         _send_from_here(terminal, files, summary)
+        trust = TrustDemonstration(terminal, deployment, worker, files, MANAGED_RECIPIENT)
+        _send_across_rotation(trust, files, min(size_bytes, SECOND_SIZE_BYTES), summary)
+        trust.report_compromise()
+        trust.verify_offline()
         print(f"\n{summary.show()}")
-        print(f"  every SHA-256 was the same; {time.monotonic() - started:.0f} s in all")
+        seconds = time.monotonic() - started
+        print(f"  every SHA-256 was the same, and the audit log is intact and complete; {seconds:.0f} s in all")
         _show_places(deployment, cloud, worker, folder)
         if keep:
             teardown.pop_all()
@@ -164,12 +140,8 @@ def _register(terminal: Terminal, files: Path) -> None:
 def _send_through_worker(
     terminal: Terminal, cloud: EmbeddedCloud, files: Path, size_bytes: int, summary: Summary
 ) -> None:
-    model = files / MODEL_NAME
-    print(f"\nMaking a model of {size_bytes:,} bytes, and putting it into the sender's bucket s3://{SOURCE_BUCKET}")
-    write_sample_model(model, size_bytes)
     cloud.make_bucket(SOURCE_BUCKET)
-    s3 = cloud.session().client("s3")
-    s3.upload_file(str(model), SOURCE_BUCKET, MODEL_NAME)
+    model = _put_model(cloud, files / MODEL_NAME, size_bytes)
     began = time.monotonic()
     sent = terminal.run(
         "pqtransfer", "send", f"s3://{SOURCE_BUCKET}/{MODEL_NAME}", "--to", MANAGED_RECIPIENT, "--to", OWN_KEYS,
@@ -178,8 +150,15 @@ def _send_through_worker(
     summary.add(
         "send s3://...: queue -> worker -> S3", size_bytes=model.stat().st_size, seconds=time.monotonic() - began
     )
-    s3.delete_object(Bucket=SOURCE_BUCKET, Key=MODEL_NAME)
+    cloud.session().client("s3").delete_object(Bucket=SOURCE_BUCKET, Key=MODEL_NAME)
     _receive(terminal, sent["transfer_id"], model, summary)
+
+
+def _put_model(cloud: EmbeddedCloud, model: Path, size_bytes: int) -> Path:
+    print(f"\nMaking a model of {size_bytes:,} bytes, and putting it into the sender's bucket s3://{SOURCE_BUCKET}")
+    write_sample_model(model, size_bytes)
+    cloud.session().client("s3").upload_file(str(model), SOURCE_BUCKET, model.name)
+    return model
 
 
 def _send_from_here(terminal: Terminal, files: Path, summary: Summary) -> None:
@@ -192,6 +171,16 @@ def _send_from_here(terminal: Terminal, files: Path, summary: Summary) -> None:
     )  # fmt: skip
     summary.add("send FILE: encrypted here -> S3", size_bytes=model.stat().st_size, seconds=time.monotonic() - began)
     _receive(terminal, sent["transfer_id"], model, summary)
+
+
+def _send_across_rotation(trust: TrustDemonstration, files: Path, size_bytes: int, summary: Summary) -> None:
+    model = _put_model(trust.terminal.cloud, files / SECOND_MODEL_NAME, size_bytes)
+    began = time.monotonic()
+    transfer_id = trust.rotate_during_transfer(
+        f"s3://{SOURCE_BUCKET}/{model.name}", "--to", MANAGED_RECIPIENT, variables={"PQTRANSFER_PARTICIPANT": SENDER}
+    )
+    summary.add("send s3://... while a key changes", size_bytes=size_bytes, seconds=time.monotonic() - began)
+    _receive(trust.terminal, transfer_id, model, summary)
 
 
 def _receive(terminal: Terminal, transfer_id: str, model: Path, summary: Summary) -> None:
@@ -242,20 +231,6 @@ def _require_room(folder: Path, size_bytes: int) -> None:
     on_disk = shutil.disk_usage(folder).free
     if 2 * size_bytes > on_disk:
         raise RoomError(2 * size_bytes, on_disk, "disk")
-
-
-def _short(arguments: Sequence[str]) -> list[str]:
-    """Arguments as a person would write them, with paths under the project's folder cut short."""
-    return [argument.replace(f"{ROOT}/", "") for argument in arguments]
-
-
-def _read_fields(text: str) -> dict[str, Any]:
-    """`name  value` lines, or JSON, as a dictionary."""
-    with contextlib.suppress(ValueError):
-        parsed = json.loads(text)
-        return parsed if isinstance(parsed, dict) else {}
-    pairs = (line.split("  ", 1) for line in text.splitlines() if "  " in line)
-    return {name.strip().replace(" ", "_"): value.strip() for name, value in pairs}
 
 
 def _parser() -> argparse.ArgumentParser:
