@@ -13,7 +13,8 @@ from functions.respond_to_compromise.settings import RespondToCompromiseSettings
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.aws.alerts import EventBridgeAlerts
 from pqtransfer.aws.audit_queue import connect_audit_trail
-from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.audit_trust import S3TrustBucket
+from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.containers import S3Containers
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.events import EventBridgeBus
@@ -23,9 +24,9 @@ from pqtransfer.aws.key_orders import SqsKeyOrders
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.signature_evidence import AuditLogEvidence
 from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.crypto.keypairs import PrivateKey
-from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.environment import load_settings
 from pqtransfer.protection.incidents import (
     CREDENTIALS_REVOKED_DETAIL_TYPE,
@@ -66,13 +67,6 @@ class BusAnnouncer:
         self.bus.put(CREDENTIALS_REVOKED_DETAIL_TYPE, event.model_dump_json(), at=event.revoked_at)
 
 
-class NoEvidence:
-    """`SignatureEvidence` where no audit log can be read: nothing is proven, so nothing is believed."""
-
-    def proves_older(self, manifest: SignedManifest, *, than: datetime) -> bool:  # noqa: ARG002 - the port's
-        return False
-
-
 @dataclass(frozen=True)
 class IncidentService:
     """Takes reports, and goes on with incidents by messages to itself."""
@@ -109,7 +103,7 @@ def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService
     """The service of this environment. Keys that it has read stay in memory for one call; each reading is on record."""
     settings, session = load_settings(RespondToCompromiseSettings), make_session()
     config = client_config()
-    sqs = session.client("sqs", config=config)
+    sqs, s3 = session.client("sqs", config=config), make_object_client(session)
     bus = EventBridgeBus(session.client("events", config=config), bus=settings.event_bus, source=SOURCE)
     registry = DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table)
     ledger = DynamoTransferLedger.open(session, settings.transfers_table)
@@ -137,7 +131,12 @@ def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService
         requests=SignedRequests(ledger, TransferQueue(sqs, queue_url=settings.queue_url)),
         announcer=BusAnnouncer(bus),
         alerts=EventBridgeAlerts(bus),
-        evidence=NoEvidence(),
+        evidence=AuditLogEvidence(
+            s3,
+            bucket=settings.audit_bucket,
+            trust=S3TrustBucket(s3, bucket=settings.audit_trust_bucket),
+            origin=settings.audit_origin,
+        ),
         trail=trail,
     )
 

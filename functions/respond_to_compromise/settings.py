@@ -26,6 +26,11 @@ class RespondToCompromiseSettings(EnvironmentSettings):
     )
     event_bus: str = Field(description="the EventBridge bus of the environment", examples=["pqtransfer-dev"])
     audit_queue_url: str = Field(description="the queue that audit events go to", examples=["https://..."])
+    audit_bucket: str = Field(description="the S3 bucket of the audit log", examples=["pqtransfer-dev-audit"])
+    audit_trust_bucket: str = Field(
+        description="the S3 bucket of the public keys of the audit log", examples=["pqtransfer-dev-audit-trust"]
+    )
+    audit_origin: str = Field(description="the name under which the audit log signs", examples=["example.org/audit"])
     minimum_suite: Literal["PQT-1", "PQT-2"] = Field(default="PQT-1", description="the weakest suite that is accepted")
     poll_seconds: int = Field(
         default=10, ge=1, le=900, description="how long to wait before looking again at what workers do"

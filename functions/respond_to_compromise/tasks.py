@@ -21,6 +21,7 @@ from pqtransfer.keys.participant import ParticipantKind
 from pqtransfer.protection.incidents import Incident, Task, TaskState, name_replacement
 from pqtransfer.protection.renewing import Renewal
 from pqtransfer.protection.settling import release_dependencies
+from pqtransfer.protection.signature_trust import MANIFEST_DIGEST, digest_manifest
 from pqtransfer.transfers.container import read_manifest, read_resigned_manifest
 from pqtransfer.transfers.dependencies import KeyRole, iterate_all
 from pqtransfer.transfers.folder import RESIGNED_NAME, DocumentChangedError, Folder, ObjectExistsError
@@ -130,6 +131,7 @@ class TaskWorker:
     def _resign(self, incident: Incident, container: Folder, manifest: SignedManifest) -> None:
         """The same manifest, signed by the key that its sender has now, beside the one that stays as it is."""
         key = self.around.renewer.read_signing_key(manifest.body.sender)
+        resigned = sign_manifest(manifest.body, key)
         self.around.trail.record(
             AuditFacts(
                 kind=EventKind.CRYPTOGRAPHY,
@@ -140,10 +142,14 @@ class TaskWorker:
                 correlation_id=incident.incident_id,
                 key_id=key.public_key.key_id,
                 suite=manifest.body.suite,
-                details={"replaces": manifest.signing_key.key_id, "in_the_name_of": manifest.body.sender},
+                details={
+                    "replaces": manifest.signing_key.key_id,
+                    "in_the_name_of": manifest.body.sender,
+                    MANIFEST_DIGEST: digest_manifest(resigned),
+                },
             )
         )
-        document = sign_manifest(manifest.body, key).to_json()
+        document = resigned.to_json()
         try:
             container.create_document(RESIGNED_NAME, document)
         except ObjectExistsError:

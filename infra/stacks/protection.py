@@ -9,7 +9,7 @@ from constructs import Construct
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.renew_envelopes.settings import RenewEnvelopesSettings
 from functions.respond_to_compromise.settings import RespondToCompromiseSettings
-from infra.constructs import grants, protection_grants
+from infra.constructs import audit_grants, grants, protection_grants
 from infra.constructs.bus_rule import BusRule, ScheduleRule
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.stream_trigger import StreamTrigger, read_stream
@@ -132,11 +132,15 @@ class ProtectionStack(Stack):
                 "queue_url": self._control.queue.requests.queue_url,
                 "key_orders_queue_url": self._control.keys.orders.queue_url,
                 "event_bus": self._names.event_bus,
+                "audit_bucket": self._audit.stores.bucket_name,
+                "audit_trust_bucket": self._audit.stores.trust_bucket_name,
+                "audit_origin": self._names.audit_origin,
                 "poll_seconds": str(LOCAL_POLL_SECONDS if self._environment.is_local else POLL_SECONDS),
             },
             statements=[
                 *protection_grants.renew_envelopes(stores, self._audit.stores, self, self._names),
                 *protection_grants.respond(stores),
+                *audit_grants.read_audit(self._audit.stores, self),
                 queue.work_off("WorkOffIncidents"),
                 iam.PolicyStatement(
                     sid="AskOthers",

@@ -153,7 +153,10 @@ class TransferFacts:
                 "manifest.sign",
                 key_id=key_id,
                 suite=body.suite,
-                details={"composite_sha256": sizes["composite_sha256"]},
+                details={
+                    "composite_sha256": sizes["composite_sha256"],
+                    "manifest_sha256": hashlib.sha256(manifest.to_json()).hexdigest(),
+                },
             ),
         )
 

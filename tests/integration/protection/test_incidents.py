@@ -1,0 +1,119 @@
+"""Incidents in DynamoDB and in memory keep the same promises."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from pqtransfer.aws.incidents import DynamoIncidentStore
+from pqtransfer.protection.incidents import (
+    CompromiseReported,
+    Incident,
+    IncidentNotFoundError,
+    IncidentStep,
+    Task,
+    TaskState,
+    name_replacement,
+)
+from pqtransfer.transfers.dependencies import KeyRole
+from tests.fakes.incidents import InMemoryIncidents
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def incident(incident_id: str = "i-1", *, reported_at: datetime = NOW) -> Incident:
+    report = CompromiseReported(
+        incident_id=incident_id, participant="bob", reason="stolen", reported_by="soc", reported_at=reported_at
+    )
+    return Incident(
+        report=report, key_ids=("aa" * 32,), managed=True, revoked_at=NOW, step=IncidentStep.REVOKED, changed_at=NOW
+    )
+
+
+def task(number: int, *roles: KeyRole) -> Task:
+    transfer_id = f"0198c0de-0000-7000-8000-{number:012}"
+    replacement_id = name_replacement(incident().report, transfer_id)
+    return Task(transfer_id=transfer_id, roles=roles or (KeyRole.RECIPIENT,), replacement_id=replacement_id)
+
+
+@pytest.fixture(params=["dynamodb", "memory"])
+def store(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DynamoIncidentStore | InMemoryIncidents]:
+    if request.param == "memory":
+        yield InMemoryIncidents()
+        return
+    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    with mock_aws():
+        session = boto3.Session(
+            aws_access_key_id="testing", aws_secret_access_key="testing", region_name="eu-central-1"
+        )
+        yield DynamoIncidentStore(
+            session.resource("dynamodb").create_table(
+                TableName="incidents",
+                BillingMode="PAY_PER_REQUEST",
+                KeySchema=[
+                    {"AttributeName": "incident_id", "KeyType": "HASH"},
+                    {"AttributeName": "item", "KeyType": "RANGE"},
+                ],
+                AttributeDefinitions=[
+                    {"AttributeName": name, "AttributeType": "S"} for name in ("incident_id", "item")
+                ],
+            )
+        )
+
+
+def test_an_incident_is_opened_once(store: DynamoIncidentStore) -> None:
+    """The same report again finds it where it is by now."""
+    with pytest.raises(IncidentNotFoundError):
+        store.get("i-1")
+    assert store.open(incident()) == incident()
+    told = store.advance(incident(), IncidentStep.TOLD, at=NOW)
+    assert store.open(incident()) == told == store.get("i-1")
+    store.open(incident("i-2", reported_at=NOW + timedelta(days=1)))
+    assert [each.incident_id for each in store.list_all()] == ["i-2", "i-1"]
+
+
+def test_steps_follow_each_other(store: DynamoIncidentStore) -> None:
+    """A run that was overtaken is told how far the other came; a step cannot be left out."""
+    first = store.open(incident())
+    told = store.advance(first, IncidentStep.TOLD, at=NOW)
+    assert store.advance(first, IncidentStep.TOLD, at=NOW + timedelta(hours=1)) == told
+    made = store.advance(told, IncidentStep.KEYS_MADE, at=NOW)
+    assert store.advance(first, IncidentStep.TOLD, at=NOW) == made
+    with pytest.raises(ValueError, match="after KEYS_MADE comes LISTED"):
+        store.advance(made, IncidentStep.CLOSED, at=NOW)
+
+
+def test_tasks_are_listed_once_and_changed_by_whoever_is_first(store: DynamoIncidentStore) -> None:
+    """Listing one again adds roles, and keeps what was done; pages give each once."""
+    store.add_tasks("i-1", [task(number) for number in range(5)])
+    renewed = task(1).change(state=TaskState.RENEWED, epoch=2)
+    assert store.change_task("i-1", task(1), renewed)
+    assert not store.change_task("i-1", task(1), task(1).change(state=TaskState.FAILED))
+    store.add_tasks("i-1", [task(1, KeyRole.MANIFEST_SIGNER), task(1)])
+    found, cursor = [], None
+    while True:
+        page = store.list_tasks("i-1", cursor=cursor, limit=2)
+        found += page.tasks
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert [each.transfer_id for each in found] == [task(number).transfer_id for number in range(5)]
+    assert found[1] == renewed.change(roles=(KeyRole.MANIFEST_SIGNER, KeyRole.RECIPIENT))
+    assert store.list_tasks("i-2").tasks == ()
+
+
+def test_a_replacement_is_named_once() -> None:
+    """A version 7 UUID: the same for the same incident and container, another for any other."""
+    report = incident().report
+    first = name_replacement(report, task(1).transfer_id)
+    assert first == name_replacement(report, task(1).transfer_id) == task(1).replacement_id
+    others = {
+        name_replacement(report, task(2).transfer_id),
+        name_replacement(incident("i-2").report, task(1).transfer_id),
+    }
+    assert len({first, *others}) == 3
