@@ -8,6 +8,7 @@ them; on the transfers table GetItem; on containers GetObject, and PutObject of 
 SendMessage to the audit queue and to its own.
 """
 
+import time
 from collections.abc import Mapping
 from functools import cache
 from typing import Any
@@ -30,6 +31,7 @@ from pqtransfer.aws.queue import TransferQueue
 from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.environment import load_settings
 from pqtransfer.keys.events import KeyRotated
+from pqtransfer.protection.recent_registry import RecentRegistry
 from pqtransfer.protection.renewing import EnvelopeRenewer
 from pqtransfer.recording.keys import KeyFacts, RecordingKeyReader
 
@@ -71,12 +73,12 @@ def connect_page_worker(settings: RenewEnvelopesSettings, *, correlation_id: str
     trail = _connect_trail(settings.audit_queue_url)
     reader = RoleKeyReader(session.client("sts", config=config))
     index = DynamoDependencyIndex.open(session, settings.envelopes_table)
+    registry = DynamoKeyRegistry(session.client("dynamodb", config=config), table_name=settings.participants_table)
     return PageWorker(
         index=index,
         renewer=EnvelopeRenewer(
-            registry=DynamoKeyRegistry(
-                session.client("dynamodb", config=config), table_name=settings.participants_table
-            ),
+            registry=registry,
+            directory=RecentRegistry(registry, monotonic=time.monotonic),
             key_reader=RecordingKeyReader(reader, trail, KeyFacts(SERVICE, correlation_id)),
             ledger=DynamoTransferLedger.open(session, settings.transfers_table),
             containers=S3Containers.open(session, bucket=settings.data_bucket),

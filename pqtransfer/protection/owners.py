@@ -1,13 +1,24 @@
 """Whose a key is: a stanza names a key by its id, and who owns it stands in the registry alone."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from pqtransfer.crypto.keypairs import PrivateKey
 from pqtransfer.errors import AccessError, InputError
 from pqtransfer.keys.custody import PrivateKeyReader
 from pqtransfer.keys.lifecycle import KeyState, may_open
 from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
-from pqtransfer.keys.registry import KeyRegistry, ParticipantUnknownError
+from pqtransfer.keys.registry import ParticipantUnknownError
+
+
+class ParticipantDirectory(Protocol):
+    """The part of a registry that is asked who somebody is."""
+
+    def load(self, name: str) -> RegisteredParticipant:
+        """As `KeyRegistry.load`."""
+
+    def list_all(self) -> list[RegisteredParticipant]:
+        """As `KeyRegistry.list_all`."""
 
 
 class UnknownRecipientError(InputError):
@@ -33,7 +44,7 @@ class NobodyHereCanOpenError(AccessError):
 class KeyOwners:
     """Finds owners, and remembers them: a key never changes hands. What a key may be used for is always read anew."""
 
-    def __init__(self, registry: KeyRegistry, *, among_everybody: bool = True) -> None:
+    def __init__(self, registry: ParticipantDirectory, *, among_everybody: bool = True) -> None:
         """`among_everybody`: who is not among the candidates is looked for among all participants."""
         self._registry = registry
         self._names: dict[str, str] = {}
@@ -64,7 +75,7 @@ class KeyOwners:
         self._names.update({key.key_id: registered.name for key in registered.keys})
 
 
-def find_managed_keys(registry: KeyRegistry, owners: dict[str, str], *, rescue: bool) -> list[KeyVersion]:
+def find_managed_keys(registry: ParticipantDirectory, owners: dict[str, str], *, rescue: bool) -> list[KeyVersion]:
     """The keys among `owners` whose private halves the system keeps, those that may be used before the revoked ones.
 
     With `rescue`, revoked keys are among them: the thief has them too, so opening with one, to wrap anew what it
@@ -82,7 +93,7 @@ def find_managed_keys(registry: KeyRegistry, owners: dict[str, str], *, rescue: 
 
 
 def read_managed_key(
-    key: KeyVersion, *, registry: KeyRegistry, reader: PrivateKeyReader, session_name: str
+    key: KeyVersion, *, registry: ParticipantDirectory, reader: PrivateKeyReader, session_name: str
 ) -> PrivateKey:
     """The private half of a managed key, read as its participant.
 

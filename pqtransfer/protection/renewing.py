@@ -19,10 +19,11 @@ from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.keys.custody import PrivateKeyReader
 from pqtransfer.keys.lifecycle import may_verify
 from pqtransfer.keys.participant import KeyVersion
-from pqtransfer.keys.registry import KeyRegistry, find_active_key
+from pqtransfer.keys.registry import KeyRegistry, ParticipantNotReadyError
 from pqtransfer.protection.owners import (
     KeyOwners,
     NobodyHereCanOpenError,
+    ParticipantDirectory,
     UnknownRecipientError,
     find_managed_keys,
     read_managed_key,
@@ -37,7 +38,7 @@ from pqtransfer.transfers.container import (
 )
 from pqtransfer.transfers.dependencies import DependencyIndex, describe_dependencies, find_stale
 from pqtransfer.transfers.folder import Folder
-from pqtransfer.transfers.ledger import TransferLedger
+from pqtransfer.transfers.ledger import TransferLedger, TransferNotFoundError
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 
 ACTOR = "key-service"
@@ -77,7 +78,8 @@ class Containers(Protocol):
 class EnvelopeRenewer:
     """Renews envelopes by its ports, one after the other or by several threads.
 
-    Private keys that it has read stay in its memory for as long as it lives: that is one batch.
+    Private keys that it has read stay in its memory for as long as it lives: that is one batch. Keys are taken into use
+    by `registry`; everything else is asked of `directory`, which may be a moment behind.
     """
 
     registry: KeyRegistry
@@ -88,10 +90,12 @@ class EnvelopeRenewer:
     trail: AuditTrail
     minimum_suite_id: str
     session_name: str
+    directory: ParticipantDirectory | None = None
     _read_keys: dict[str, PrivateKey] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
-        self._owners = KeyOwners(self.registry)
+        self._directory: ParticipantDirectory = self.directory or self.registry
+        self._owners = KeyOwners(self._directory)
         self._reservations = KeyReservations(self.registry, self.index, minimum_suite_id=self.minimum_suite_id)
 
     def renew(self, transfer_id: str, *, correlation_id: str, rescue: bool = False) -> RenewedEnvelope:
@@ -122,7 +126,7 @@ class EnvelopeRenewer:
         names = tuple(name for name in names if name not in keyless)
         opening = self._choose_key(transfer_id, owners, rescue=rescue)
         signing_key = self.read_signing_key(opening.participant)
-        signed = read_resigned_manifest(container, manifest) or manifest
+        signed = self._find_signed(container, manifest)
         renewed = self._rewrap(
             container, stored, manifest, names, opening, signing_key, signed, correlation_id=correlation_id
         )
@@ -152,7 +156,10 @@ class EnvelopeRenewer:
         Raises:
             ParticipantNotReadyError, CloudError: it cannot be had.
         """
-        return self._read(find_active_key(name, KeyPurpose.SIGNING, registry=self.registry))
+        key = self._directory.load(name).find_active_key(KeyPurpose.SIGNING)
+        if key is None:
+            raise ParticipantNotReadyError(name)
+        return self._read(key)
 
     def _rewrap(
         self,
@@ -212,7 +219,10 @@ class EnvelopeRenewer:
         """Whose the keys are, in the order of the stanzas."""
 
         def candidates() -> Iterable[str]:
-            request = self.ledger.get(transfer_id).request
+            try:
+                request = self.ledger.get(transfer_id).request
+            except TransferNotFoundError:
+                return (envelope.body.signer,)
             return (*request.recipients, request.sender, envelope.body.signer)
 
         owners = self._owners.find(envelope.recipient_key_ids, candidates=candidates)
@@ -236,8 +246,15 @@ class EnvelopeRenewer:
         meant = {*request.recipients, request.sender}
         return tuple(name for name in names if name in meant), set(names) - meant
 
+    def _find_signed(self, container: Folder, manifest: SignedManifest) -> SignedManifest:
+        """The manifest, or its later signature, when the first does not count any more."""
+        key = self._directory.load(manifest.body.sender).find_key(manifest.signing_key.key_id)
+        if key is not None and may_verify(key.state):
+            return manifest
+        return read_resigned_manifest(container, manifest) or manifest
+
     def _signature_counts(self, envelope: Envelope) -> bool:
-        signer = self.registry.load(envelope.body.signer).find_key(envelope.signing_key.key_id)
+        signer = self._directory.load(envelope.body.signer).find_key(envelope.signing_key.key_id)
         return signer is not None and signer.public_key == envelope.signing_key and may_verify(signer.state)
 
     def _is_current(self, envelope: Envelope, owners: dict[str, str]) -> bool:
@@ -247,18 +264,18 @@ class EnvelopeRenewer:
         return set(envelope.recipient_key_ids) <= active
 
     def _active_key_id(self, name: str) -> str | None:
-        key = self.registry.load(name).find_active_key(KeyPurpose.KEM)
+        key = self._directory.load(name).find_active_key(KeyPurpose.KEM)
         return None if key is None else key.key_id
 
     def _choose_key(self, transfer_id: str, owners: dict[str, str], *, rescue: bool) -> KeyVersion:
-        for key in find_managed_keys(self.registry, owners, rescue=rescue):
-            if self.registry.load(key.participant).find_active_key(KeyPurpose.SIGNING) is not None:
+        for key in find_managed_keys(self._directory, owners, rescue=rescue):
+            if self._directory.load(key.participant).find_active_key(KeyPurpose.SIGNING) is not None:
                 return key
         raise NobodyHereCanOpenError(transfer_id)
 
     def _read(self, key: KeyVersion) -> PrivateKey:
         if key.key_id not in self._read_keys:
             self._read_keys[key.key_id] = read_managed_key(
-                key, registry=self.registry, reader=self.key_reader, session_name=self.session_name
+                key, registry=self._directory, reader=self.key_reader, session_name=self.session_name
             )
         return self._read_keys[key.key_id]

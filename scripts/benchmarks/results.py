@@ -8,6 +8,7 @@ from scripts.benchmarks.audit_log import AuditFigures
 from scripts.benchmarks.crypto_core import CoreRate
 from scripts.benchmarks.key_rotation import RotationTime
 from scripts.benchmarks.measuring import Measured
+from scripts.benchmarks.renewals import RenewalFigures
 from scripts.benchmarks.worker import ResumedRun, WorkerRun
 
 OURS = "pqtransfer_sdk"
@@ -46,6 +47,7 @@ class Results:
     core: list[CoreRate] = field(default_factory=list)
     audit: AuditFigures | None = None
     rotations: list[RotationTime] = field(default_factory=list)
+    renewals: RenewalFigures | None = None
     worker: WorkerRun | None = None
     resumed: ResumedRun | None = None
 
@@ -92,6 +94,9 @@ class Results:
             yield Target(
                 "keys: rotation of one key under 200 ms", f"{1000 * slowest:.1f} ms", slowest < ROTATION_SECONDS
             )
+        if self.renewals is not None:
+            touched = self.renewals.payload_requests + self.renewals.payload_bytes
+            yield Target("renewed envelopes: no request for a payload, and no byte", f"{touched}", touched == 0)
         if self.worker is not None:
             found = f"{self.worker.peak_rss_bytes / (1 << 20):.0f} MiB"
             yield Target("worker: peak RSS under 512 MiB", found, self.worker.peak_rss_bytes < RSS_LIMIT_BYTES)

@@ -169,7 +169,7 @@ def run_worker_bench(folder: Path, store: ObjectStore) -> Iterator[WorkerBench]:
         deployment = cloud.deploy()
         store.client().create_bucket(Bucket=deployment.data_bucket)
         _add_data_profile(cloud, store)
-        with _profiles_of(cloud):
+        with use_profiles(cloud):
             _add_participant(cloud, deployment)
             yield WorkerBench(cloud, deployment, store, folder)
 
@@ -199,7 +199,7 @@ def _add_participant(cloud: EmbeddedCloud, deployment: Deployment) -> None:
 
 
 @contextmanager
-def _profiles_of(cloud: EmbeddedCloud) -> Iterator[None]:
+def use_profiles(cloud: EmbeddedCloud) -> Iterator[None]:
     """Let this process use the profiles of the cloud, which boto3 looks for in the environment."""
     names = ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE")
     before = {name: os.environ.get(name) for name in names}

@@ -2,18 +2,26 @@
 
 import hashlib
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pqtransfer.aws.audit_trust import S3TrustBucket
 from pqtransfer.aws.dependency_index import COMPLETE_KEY, POSITION_KEY, DynamoDependencyIndex
+from pqtransfer.aws.incidents import DynamoIncidentStore
+from pqtransfer.aws.invocation import LambdaFunction
 from pqtransfer.aws.key_orders import SqsKeyOrders
+from pqtransfer.aws.signature_evidence import AuditLogEvidence
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
+from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import RegisteredParticipant
+from pqtransfer.sdk.incidents import Incidents
 from pqtransfer.transfers.dependencies import Dependency
 from pqtransfer.transfers.ledger import TransferRecord
 from scripts.embedded_cloud import EmbeddedCloud
@@ -121,6 +129,40 @@ class Sites(Stage):
         key = f"transfers/{transfer_id}/payload"
         found = self.owner_s3.list_object_versions(Bucket=self.deployment.data_bucket, Prefix=key)
         return [each["VersionId"] for each in found["Versions"]]
+
+    def incidents(self) -> Incidents:
+        """The incidents, as an operator. The function is awake, as its schedule keeps it."""
+        functions = self._act_as("operator").client("lambda")
+        name = self.deployment.functions.respond_to_compromise
+        functions.invoke(FunctionName=name, Payload=b'{"action": "resume"}')
+        store = DynamoIncidentStore(
+            self._act_as("operator").resource("dynamodb").Table(self.deployment.incidents_table)
+        )
+        return Incidents(store=store, respond=LambdaFunction(functions, function_name=name))
+
+    def witness(self) -> None:
+        """Have the witness look at the log now; it does so by the minute."""
+        functions = self.cloud.session().client("lambda")
+        (name,) = [
+            each["FunctionName"]
+            for each in functions.list_functions()["Functions"]
+            if "WitnessCheckpoint" in each["FunctionName"]
+        ]
+        functions.invoke(FunctionName=name, Payload=b"{}")
+
+    def evidence(self) -> AuditLogEvidence:
+        """What the audit log proves, read as the account's owner."""
+        trust = S3TrustBucket(self.owner_s3, bucket=self.deployment.audit_trust_bucket)
+        return AuditLogEvidence(
+            self.owner_s3, bucket=self.deployment.audit_bucket, trust=trust, origin=self.deployment.audit_origin
+        )
+
+    def find_proof_time(self, evidence: AuditLogEvidence, manifest: SignedManifest) -> datetime | None:
+        """The next second, when a witnessed checkpoint proves the manifest older than that."""
+        self.witness()
+        time.sleep(1.0)
+        now = datetime.now(UTC).replace(microsecond=0)
+        return now if evidence.proves_older(manifest, than=now) else None
 
     def put_event(self, detail_type: str, detail: dict[str, Any]) -> None:
         """Put an event on the bus."""

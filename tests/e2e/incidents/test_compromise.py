@@ -12,7 +12,7 @@ from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.custody import KeyNotStoredError
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.registry import ParticipantNotReadyError
+from pqtransfer.keys.registry import KeyNotUsableError, ParticipantNotReadyError
 from pqtransfer.transfers.container import SupersededError
 from pqtransfer.transfers.dependencies import KeyRole
 from pqtransfer.transfers.ledger import TransferState
@@ -61,14 +61,13 @@ def test_a_lost_key_is_contained_and_everything_under_it_is_seen_to(
     assert kem is not None
     (stolen,) = sites.holder("lost-b", role="recipient").opening_keys([kem.key_id])
 
+    incidents, holder = sites.incidents(), sites.holder("lost-x", role="submitter")
     began = time.monotonic()
-    answer = sites.require(
-        "keys", "report-compromise", "lost-b", "--key", kem.key_id, "--reason", "a laptop was stolen", "--json"
-    ).answer
+    incident = incidents.report(
+        "lost-b", key_ids=[kem.key_id], reason="a laptop was stolen", reported_by="soc@example.org"
+    )
     with pytest.raises(ParticipantNotReadyError):  # no new envelope
-        sites.client("submitter").send(
-            str(model), sender=sites.holder("lost-x", role="submitter"), recipients=["lost-b"]
-        )
+        sites.client("submitter").send(str(model), sender=holder, recipients=["lost-b"])
     assert time.monotonic() - began < CONTAINED_WITHIN_SECONDS
     key = sites.registered("lost-b").find_key(kem.key_id)
     assert key is not None
@@ -76,7 +75,7 @@ def test_a_lost_key_is_contained_and_everything_under_it_is_seen_to(
     with pytest.raises(PqtransferError):  # and no new receive
         sites.holder("lost-b", role="recipient").opening_keys([kem.key_id])
 
-    report = wait_until_closed(sites, answer["incident_id"])
+    report = wait_until_closed(sites, incident.incident_id)
     new = sites.registered("lost-b").find_active_key(KeyPurpose.KEM)
     assert new is not None
     assert new.key_id != kem.key_id
@@ -100,10 +99,10 @@ def test_a_lost_key_is_contained_and_everything_under_it_is_seen_to(
     assert report["left_to_people"] == [from_x.transfer_id]
     assert not sites.index.has_any(kem.key_id, KeyRole.RECIPIENT)
 
-    told = wait_for("the alert and the event", lambda: told_of(heard, answer["incident_id"]))
+    told = wait_for("the alert and the event", lambda: told_of(heard, incident.incident_id))
     assert told["ParticipantCredentialsRevoked"]["participant"] == "lost-b"
     assert told["AlertRaised"]["code"] == "key-compromised"
-    text = sites.require("keys", "incident", answer["incident_id"]).stdout
+    text = sites.require("keys", "incident", incident.incident_id, "--watch").stdout
     assert "can read that copy for ever" in text
     assert from_x.transfer_id in text
 
@@ -153,3 +152,31 @@ def test_envelopes_move_with_a_rotated_key(sites: Sites, worker: WorkerProcess) 
     for number, record in enumerate(sent):
         assert sites.versions_of_payload(record.transfer_id) == before[record.transfer_id]
         assert sites.receive_sha256(record.transfer_id, reader="rotate-b") == sites.sha256_of(f"moved-{number}")
+
+
+def test_signatures_by_a_lost_key_count_when_the_log_proves_them_older(sites: Sites, worker: WorkerProcess) -> None:
+    """What was witnessed before the loss is signed anew and read on; what came after is refused by every reader."""
+    sites.add_managed("signs-a", "signs-b")
+    early = sites.send("early", sender="signs-a", recipients=("signs-b",))
+    evidence, manifest = sites.evidence(), sites.manifest(early.transfer_id)
+    lost = wait_for("a witnessed checkpoint", lambda: sites.find_proof_time(evidence, manifest))
+    late = sites.send("late", sender="signs-a", recipients=("signs-b",))
+    sites.witness()
+    signing = sites.registered("signs-a").find_active_key(KeyPurpose.SIGNING)
+    assert signing is not None
+    answer = sites.require(
+        *("keys", "report-compromise", "signs-a", "--key", signing.key_id, "--reason", "leaked", "--json"),
+        *("--since", f"{lost:%Y-%m-%dT%H:%M:%SZ}"),
+    ).answer
+    for transfer in (early, late):  # at once, nobody believes either
+        with pytest.raises(PqtransferError):
+            sites.receive_sha256(transfer.transfer_id, reader="signs-b")
+    report = wait_until_closed(sites, answer["incident_id"])
+    states = {task["transfer_id"]: task["state"] for task in report["tasks"]}
+    assert states == {early.transfer_id: "DONE", late.transfer_id: "UNPROVEN"}, report
+    assert sites.receive_sha256(early.transfer_id, reader="signs-b") == sites.sha256_of("early")
+    with pytest.raises(KeyNotUsableError):
+        sites.receive_sha256(late.transfer_id, reader="signs-b")
+    assert sites.manifest(early.transfer_id) == manifest
+    again = sites.send("again", sender="signs-a", recipients=("signs-b",))
+    assert sites.receive_sha256(again.transfer_id, reader="signs-b") == sites.sha256_of("again")
