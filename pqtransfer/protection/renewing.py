@@ -4,6 +4,7 @@ The system can do it for whatever is wrapped to a key that it keeps. It opens wi
 the participant whose key it was, with the signing key that this participant has now.
 """
 
+import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -92,6 +93,7 @@ class EnvelopeRenewer:
     session_name: str
     directory: ParticipantDirectory | None = None
     _read_keys: dict[str, PrivateKey] = field(default_factory=dict, repr=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
         self._directory: ParticipantDirectory = self.directory or self.registry
@@ -274,8 +276,9 @@ class EnvelopeRenewer:
         raise NobodyHereCanOpenError(transfer_id)
 
     def _read(self, key: KeyVersion) -> PrivateKey:
-        if key.key_id not in self._read_keys:
-            self._read_keys[key.key_id] = read_managed_key(
-                key, registry=self._directory, reader=self.key_reader, session_name=self.session_name
-            )
-        return self._read_keys[key.key_id]
+        with self._lock:  # a batch has many threads and few keys: each is read once
+            if key.key_id not in self._read_keys:
+                self._read_keys[key.key_id] = read_managed_key(
+                    key, registry=self._directory, reader=self.key_reader, session_name=self.session_name
+                )
+            return self._read_keys[key.key_id]
