@@ -144,7 +144,7 @@ def prove(
     shown: dict[str, Any] = {"index": proof.index, **describe_event(event), "proof": str(out) if out else None}
     if as_json and out is None:
         shown["proof"] = proof.to_bytes().decode()
-    print_fields(shown, as_json=as_json)
+    _print_event(shown, as_json=as_json)
 
 
 @app.command(
@@ -160,7 +160,7 @@ def check_proof(
 
     proven = audit_log.check_proof(audit_log.load_proof(file), audit_log.load_audit_keys(keys or DEFAULT_KEYS))
     checkpoint = proven.signed.checkpoint
-    print_fields(
+    _print_event(
         {
             "proven": True,
             "index": proven.index,
@@ -211,6 +211,21 @@ def fetch(
         {"entries": fetched.size, "files_written": fetched.files_written, "files_missing": len(fetched.missing)},
         as_json=as_json,
     )
+
+
+def make_printable(text: str) -> str:
+    """What a stranger chose must not move the cursor of a terminal."""
+    return "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
+def _print_event(fields: dict[str, Any], *, as_json: bool) -> None:
+    """One result with an event in it; JSON escapes what a terminal must not be shown."""
+    if not as_json:
+        fields = {name: make_printable(value) if isinstance(value, str) else value for name, value in fields.items()}
+        details = fields.get("details")
+        if details:
+            fields["details"] = {name: make_printable(value) for name, value in details.items()}
+    print_fields(fields, as_json=as_json)
 
 
 def describe_event(event: "AuditEvent") -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from pydantic import ValidationError
 
-from pqtransfer.cli.audit_checks import describe_event
+from pqtransfer.cli.audit_checks import describe_event, make_printable
 from pqtransfer.cli.audit_options import (
     KeysOption,
     LogOption,
@@ -188,16 +188,11 @@ def _make_row(found: "LoggedEvent") -> tuple[str, ...]:
     result = "ok" if event.succeeded else f"failed: {event.reason}" if event.reason else "failed"
     cells = (event.actor, event.action, f"{event.target.type} {event.target.id}", result)
     time_text = format_milliseconds(event.time_ms)
-    return (str(found.index), time_text, event.severity.name.lower(), *map(_make_printable, cells))
+    return (str(found.index), time_text, event.severity.name.lower(), *map(make_printable, cells))
 
 
 def _make_line(found: "LoggedEvent") -> str:
     return "  ".join(_make_row(found))
-
-
-def _make_printable(text: str) -> str:
-    """What a stranger chose must not move the cursor of a terminal."""
-    return "".join(sign if sign.isprintable() else "?" for sign in text)
 
 
 def _wait() -> bool:

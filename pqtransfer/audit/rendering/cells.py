@@ -3,6 +3,8 @@
 from pqtransfer.audit.report_model import Cell, Column
 
 CODE_LINE = 32
+UNBROKEN_AT_MOST = 36
+"""A UUID stays whole; a digest of 64 digits becomes two lines."""
 
 
 def format_cell(cell: Cell, column: Column) -> str:
@@ -16,6 +18,13 @@ def format_cell(cell: Cell, column: Column) -> str:
     if isinstance(cell, int | float):
         return f"{cell:,}"
     return cell
+
+
+def split_code(text: str) -> list[str]:
+    """The lines of a digest or an id."""
+    if len(text) <= UNBROKEN_AT_MOST:
+        return [text]
+    return [text[at : at + CODE_LINE] for at in range(0, len(text), CODE_LINE)]
 
 
 def format_size(size_bytes: int) -> str:

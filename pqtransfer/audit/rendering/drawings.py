@@ -132,7 +132,7 @@ def _round_up(value: int) -> int:
 def _choose_labels(count: int) -> Sequence[int]:
     if count <= 8:
         return range(count)
-    return sorted({round(at * (count - 1) / 6) for at in range(7)})
+    return sorted({round(at * (count - 1) / 5) for at in range(6)})
 
 
 def _anchor(at: int, count: int) -> Literal["start", "middle", "end"]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from pqtransfer.audit.errors import MissingPackageError
 from pqtransfer.audit.frameworks import TITLES
-from pqtransfer.audit.rendering.cells import CODE_LINE, format_cell, is_right
+from pqtransfer.audit.rendering.cells import format_cell, is_right, split_code
 from pqtransfer.audit.rendering.drawings import Box, Rule, Words, describe_chart, draw_chart
 from pqtransfer.audit.rendering.statements import judge, list_answers, list_first_findings
 from pqtransfer.audit.report_model import Chart, ComplianceReport
@@ -31,7 +31,7 @@ def render_html(report: ComplianceReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["code_lines"] = _split_code
+    environment.filters["code_lines"] = split_code
     values: dict[str, Any] = {
         "report": report,
         "verdict": judge(report.integrity),
@@ -62,8 +62,3 @@ def _list_shapes(chart: Chart) -> dict[str, Any]:
         "rules": [each for each in drawing.shapes if isinstance(each, Rule)],
         "words": [each for each in drawing.shapes if isinstance(each, Words)],
     }
-
-
-def _split_code(text: str) -> list[str]:
-    """Pieces between which a digest may be broken."""
-    return [text[at : at + CODE_LINE] for at in range(0, len(text), CODE_LINE)] or [""]

@@ -10,7 +10,7 @@ from typing import Any
 
 from pqtransfer.audit.errors import MissingPackageError
 from pqtransfer.audit.frameworks import TITLES
-from pqtransfer.audit.rendering.cells import CODE_LINE, format_cell, is_right
+from pqtransfer.audit.rendering.cells import format_cell, is_right, split_code
 from pqtransfer.audit.rendering.drawings import Box, Drawing, Rule, describe_chart, draw_chart
 from pqtransfer.audit.rendering.statements import judge, list_answers, list_first_findings
 from pqtransfer.audit.report_model import Cell, Column, ComplianceReport, Section, Table
@@ -243,8 +243,7 @@ class _Writer:
     def _write_cell(self, cell: Cell, column: Column) -> Any:
         text = format_cell(cell, column)
         if column.style == "code" and cell:
-            pieces = [text[at : at + CODE_LINE] for at in range(0, len(text), CODE_LINE)]
-            return self._paragraph("\n".join(pieces), self._code)
+            return self._paragraph("\n".join(split_code(text)), self._code)
         return self._paragraph(text, self._right if is_right(column) else self._cell)
 
     def _draw(self, drawing: Drawing) -> Any:
