@@ -278,7 +278,7 @@ def test_items_of_before_keys_rotated(registry: DynamoKeyRegistry, dynamodb: Any
     assert {key.state for key in registry.load("site-a").keys} == {KeyState.REVOKED}
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(st.sampled_from(["add kem", "add signing", "activate", "stale", "revoke", "retire"]), max_size=8))
 def test_dynamodb_and_memory_agree(registry: DynamoKeyRegistry, dynamodb: Any, steps: list[str]) -> None:
     """Any sequence of changes, some from what was read long ago, ends alike and is refused alike in both."""

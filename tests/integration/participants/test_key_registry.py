@@ -168,7 +168,7 @@ def test_nobody_starts_over_what_is_in_use(any_registry: KeyRegistry, make_pendi
     assert any_registry.load("site-m") == ready
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes=st.lists(st.sampled_from(KeyState), max_size=6))
 def test_dynamodb_and_memory_agree(
     registry: DynamoKeyRegistry, dynamodb: Any, make_pending: Make, wishes: list[KeyState]

@@ -35,7 +35,7 @@ def make_proof(index: int) -> EntryProof:
 
 
 @pytest.mark.requirement("D7.5", "N6")
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(min_value=0, max_value=SIZE - 1))
 def test_any_entry_can_be_proven(index: int) -> None:
     """The file is read as it was written, and says which checkpoint it was checked against."""

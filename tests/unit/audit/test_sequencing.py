@@ -70,7 +70,7 @@ def test_a_batch_is_appended_in_its_order() -> None:
     assert read_log(deployment) == entries
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.lists(st.integers(min_value=1, max_value=300), min_size=1, max_size=5))
 def test_a_log_is_the_same_however_it_is_cut_into_batches(sizes: list[int]) -> None:
     """The tiles of every step are among those of one step, or partial ones of their own size."""

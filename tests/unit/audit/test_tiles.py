@@ -129,7 +129,7 @@ def test_a_whole_level_is_read_with_a_small_cache() -> None:
     assert reads.count("tile/1/000") == 1
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.data())
 def test_proofs_from_tiles_hold(data: st.DataObject) -> None:
     """Any entry of a log of three levels, and any earlier size."""

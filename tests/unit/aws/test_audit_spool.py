@@ -141,7 +141,7 @@ def test_a_directory_that_takes_nothing_is_told(tmp_path: Path) -> None:
         SpoolFile.create(tmp_path / "file")
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.sampled_from(["append", "send", "die"]), st.integers(1, 20)), max_size=40))
 def test_every_event_is_sent_in_order(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]) -> None:
     """Whatever is appended, sent, and cut off by a death: nothing is lost, nothing out of order."""

@@ -53,7 +53,7 @@ def test_a_safetensors_header_costs_two_segments_at_most() -> None:
     assert count_segments(folder) <= 2
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.integers(0, SIZE), st.integers(0, SIZE), st.integers(0, 3))
 def test_every_range_is_the_plain_files(first: int, second: int, cached_segments: int) -> None:
     """Whatever the cache holds, and only the segments that cover the range are fetched."""

@@ -167,7 +167,7 @@ def test_a_crash_at_any_write_is_mended_by_the_same_call(at_write: int, after_ef
     world.require_whole()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(crashes=st.lists(st.tuples(st.integers(1, 10), st.booleans(), st.booleans()), max_size=4))
 def test_crash_upon_crash(crashes: list[tuple[int, bool, bool]]) -> None:
     """However often it dies, and even when the suite is changed between the tries, the last call makes it whole."""

@@ -102,7 +102,7 @@ def test_killed_between_any_two_steps(world: World, purpose: KeyPurpose, at_writ
 
 
 @pytest.mark.requirement("D4.3")
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(crashes=st.lists(st.tuples(st.integers(1, STEPS), st.booleans(), st.booleans(), st.sampled_from(KeyPurpose))))
 def test_killed_again_and_again(crashes: list[tuple[int, bool, bool, KeyPurpose]]) -> None:
     """Rotations of both keys, each killed somewhere, sometimes run again too soon: at the end all is whole."""
