@@ -47,21 +47,16 @@ class S3EvidenceStore:
         return key
 
     def _copy(self, path: str, version_id: str, key: str) -> None:
-        if self._is_kept(key):
-            return
+        """Copy it where that was not done, and hold it in any case: a run may have died in between."""
+        is_kept = self._find(key) == self._find(path, version_id)
         with translated(action=f"preserve s3://{self._bucket}/{path}?versionId={version_id}"):
-            self._client.copy_object(
-                Bucket=self._bucket,
-                Key=key,
-                CopySource={"Bucket": self._bucket, "Key": path, "VersionId": version_id},
-                ObjectLockLegalHoldStatus="ON",
-                ChecksumAlgorithm="SHA256",
-            )
-            # S3 has done it with the copy; the embedded one does it when it is told apart.
+            if not is_kept:
+                source: Any = {"Bucket": self._bucket, "Key": path, "VersionId": version_id}
+                self._client.copy_object(Bucket=self._bucket, Key=key, CopySource=source, ChecksumAlgorithm="SHA256")
             self._client.put_object_legal_hold(Bucket=self._bucket, Key=key, LegalHold={"Status": "ON"})
 
     def _put(self, key: str, data: bytes) -> None:
-        if not self._is_kept(key):
+        if self._find(key) != data:
             with translated(action=f"write s3://{self._bucket}/{key}"):
                 self._client.put_object(
                     Bucket=self._bucket,
@@ -71,10 +66,11 @@ class S3EvidenceStore:
                     ChecksumAlgorithm="SHA256",
                 )
 
-    def _is_kept(self, key: str) -> bool:
+    def _find(self, key: str, version_id: str | None = None) -> bytes | None:
+        """The bytes themselves: whoever changed the log may have put something else where evidence goes."""
+        version: Any = {"VersionId": version_id} if version_id else {}
         try:
-            with translated(action=f"look at s3://{self._bucket}/{key}"):
-                self._client.head_object(Bucket=self._bucket, Key=key)
+            with translated(action=f"read s3://{self._bucket}/{key}"):
+                return self._client.get_object(Bucket=self._bucket, Key=key, **version)["Body"].read()
         except CloudNotFoundError:
-            return False
-        return True
+            return None

@@ -66,7 +66,7 @@ def audit_cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[AuditCloud]:
     with mock_aws():
         session = boto3.Session(region_name="us-east-1")
         s3, dynamodb = session.client("s3"), session.client("dynamodb")
-        s3.create_bucket(Bucket=BUCKET)
+        s3.create_bucket(Bucket=BUCKET, ObjectLockEnabledForBucket=True)
         s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         dynamodb.create_table(
             TableName=TABLE,
