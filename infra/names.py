@@ -31,6 +31,11 @@ class Names:
         return f"{self.prefix}-key-service"
 
     @property
+    def protection_role(self) -> str:
+        """The role of the functions that renew envelopes and answer a compromise; participants' roles trust it too."""
+        return f"{self.prefix}-protection"
+
+    @property
     def key_backups_bucket(self) -> str:
         """The bucket of the backups of private keys: named, so that what is restored can be found without a stack."""
         return f"{self.prefix}-{self.account}-{self.region}-key-backups"

@@ -27,6 +27,10 @@ class RegisterParticipantSettings(EnvironmentSettings):
         description="the role of the function that rotates keys, which may act as every managed participant",
         examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-key-service"],
     )
+    protection_role_arn: str = Field(
+        description="the role of the functions that renew envelopes, which may act as every managed participant",
+        examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-protection"],
+    )
     permissions_boundary_arn: str | None = Field(
         default=None,
         description="the policy that bounds what a participant's role can ever be granted",

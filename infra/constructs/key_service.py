@@ -1,6 +1,7 @@
 """The key service: a queue of orders, the function that carries them out, the drill of backups, and their schedules.
 
 The role of the function stands apart: participants' roles trust it, so it outlives the function (as the worker's does).
+So does that of the functions that renew envelopes: neither may do what the other does.
 """
 
 from dataclasses import dataclass
@@ -36,16 +37,18 @@ DRILL_EVERY = Duration.days(7)
 PARTS = ("crypto", "keys", "audit", "operations", "transfers", "recording", "aws")
 
 
-class KeyServiceIdentity(Construct):
-    """The role of the function that rotates keys, with nobody's permission to do anything yet."""
+class ActingIdentity(Construct):
+    """The role of functions that act as participants, with nobody's permission to do anything yet."""
 
-    def __init__(self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, environment: EnvironmentConfig, role_name: str, description: str
+    ) -> None:
         super().__init__(scope, id)
         self.role = iam.Role(
             self,
             "Role",
-            role_name=names.key_service_role,
-            description="What the function that rotates keys may do",
+            role_name=role_name,
+            description=description,
             assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"),
         )
         self.role.apply_removal_policy(RemovalPolicy.RETAIN if environment.retain_data else RemovalPolicy.DESTROY)

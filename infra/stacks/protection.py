@@ -109,7 +109,7 @@ class ProtectionStack(Stack):
             log_key=stores.data_key,
             memory_mib=MEMORY_MIB,
             timeout_seconds=FUNCTION_SECONDS,
-            identity=self._storage.key_service.role,
+            identity=self._storage.protection.role,
         )
         queue.trigger(renew.function, at_once=None if self._environment.is_local else PAGES_AT_ONCE)
         self._run_on("Rotations", KEY_ROTATED_DETAIL_TYPE, renew)
@@ -154,7 +154,7 @@ class ProtectionStack(Stack):
             log_key=stores.data_key,
             memory_mib=MEMORY_MIB,
             timeout_seconds=FUNCTION_SECONDS,
-            identity=self._storage.key_service.role,
+            identity=self._storage.protection.role,
         )
         queue.trigger(respond.function)
         self._run_on("Compromises", COMPROMISE_REPORTED_DETAIL_TYPE, respond)

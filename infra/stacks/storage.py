@@ -9,7 +9,7 @@ from infra.constructs.buckets import DataBuckets
 from infra.constructs.encryption_keys import EncryptionKeys
 from infra.constructs.grants import DataStores
 from infra.constructs.key_backup_store import KeyBackupStore
-from infra.constructs.key_service import KeyServiceIdentity
+from infra.constructs.key_service import ActingIdentity
 from infra.constructs.tables import Tables
 from infra.constructs.worker_roles import WorkerIdentity
 from infra.environments import EnvironmentConfig
@@ -28,7 +28,20 @@ class StorageStack(Stack):
         self.buckets = DataBuckets(self, "Buckets", environment=environment, names=names, key=self.keys.data)
         self.tables = Tables(self, "Tables", environment=environment, key=self.keys.data)
         self.worker = WorkerIdentity(self, "Worker", environment=environment, names=names)
-        self.key_service = KeyServiceIdentity(self, "KeyService", environment=environment, names=names)
+        self.key_service = ActingIdentity(
+            self,
+            "KeyService",
+            environment=environment,
+            role_name=names.key_service_role,
+            description="What the function that rotates keys may do",
+        )
+        self.protection = ActingIdentity(
+            self,
+            "Protection",
+            environment=environment,
+            role_name=names.protection_role,
+            description="What the functions that renew envelopes and answer a compromise may do",
+        )
         self.key_backups = KeyBackupStore(
             self, "KeyBackups", environment=environment, names=names, access_logs=self.buckets.access_logs
         )

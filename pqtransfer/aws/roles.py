@@ -1,7 +1,7 @@
 """The IAM roles of managed participants: one each, under the environment's path, inside a permissions boundary.
 
-A role may do one thing: read its own participant's secrets. It is taken by the transfer workers, by the key service
-that rotates its keys, and by the principals that the participant names.
+A role may do one thing: read its own participant's secrets. It is taken by the transfer workers, by the functions
+that rotate its keys and renew its envelopes, and by the principals that the participant names.
 """
 
 import json

@@ -110,7 +110,7 @@ def test_the_drill_opens_backups_and_does_nothing_else(
 def test_the_key_service_reads_no_secret_and_no_backup(
     stage: KeyStage, act_as: Callable[[str | None], CloudSession]
 ) -> None:
-    """It makes keys and backups; what it reads, it reads as the participant. Nobody's message is in its reach."""
+    """It makes keys and backups; what it reads, it reads as the participant. No model, no message is in its reach."""
     service = _as_function(stage, act_as, "rotate_keys")
     key_id = stage.active(ROTATING_SENDER, "signing")
     secret = f"pqtransfer/local/participants/{ROTATING_SENDER}/signing/{key_id[:16]}"
@@ -121,6 +121,7 @@ def test_the_key_service_reads_no_secret_and_no_backup(
     backups_key = _variable(stage, "rotate_keys", "PQTRANSFER_KEY_BACKUPS_KEY_ARN")
     sealed = kms.encrypt(KeyId=backups_key, Plaintext=b"x", EncryptionContext={"a": "b"})["CiphertextBlob"]
     _require_refused(service.client("kms").decrypt, CiphertextBlob=sealed, EncryptionContext={"a": "b"})
+    _require_refused(service.client("s3").get_object, Bucket=stage.deployment.data_bucket, Key="transfers/x/payload")
     _require_refused(service.client("sqs").receive_message, QueueUrl=stage.deployment.queue_url)
     _require_refused(service.client("iam").list_roles)
 

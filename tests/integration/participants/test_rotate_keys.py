@@ -87,6 +87,7 @@ def environment(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         "RECOVERY_PUBLIC_KEY": RECOVERY_KEY.public_key.to_json().decode(),
         "ROTATION_PATIENCE_SECONDS": "1",
         "KEY_SERVICE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-key-service",
+        "PROTECTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-protection",
         "PARTICIPANT_ROLE_PREFIX": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-participant-",
         "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker",
     }.items():
