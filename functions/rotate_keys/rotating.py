@@ -8,6 +8,9 @@ the backups before the next one begins, so whoever runs next sees how far the la
 - test: read back through the participant's own role, used once, and bound to the participant's other key by a proof
 - finish: ACTIVE in the place of the old key, in one transaction; then the others are told
 
+The audit log has each step before it takes effect, so no death and no outage in between takes an event from it; at most
+it has a step that the next run takes. The others are told after the last step, and by the next run if this one dies.
+
 A PENDING version without a secret belongs to the run that made it, for as long as a run can last (`patience`); after
 that its key is lost for certain, and it is given up. Two runs at once end in one transaction: the second finds that its
 order has been carried out.
@@ -17,18 +20,20 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from functions.rotate_keys.records import describe_step
+from pqtransfer.audit.events import AuditFacts
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.identity import prove_pair
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, generate_private_key
 from pqtransfer.errors import InputError, UnavailableError
 from pqtransfer.keys.backups import KeyBackups, name_backup, prove_key
+from pqtransfer.keys.changes import activate_versions
 from pqtransfer.keys.custody import PrivateKeyReader, PrivateKeyVault
 from pqtransfer.keys.events import KeyRotated
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.orders import KeyAnnouncer, KeyOrder
 from pqtransfer.keys.participant import KeyVersion, PairProof, RegisteredParticipant, Revocation
 from pqtransfer.keys.registry import KeyRegistry, ParticipantNotReadyError, RegistryConflictError
-from pqtransfer.keys.rotation import not_before
+from pqtransfer.keys.rotation import find_replaced, not_before
 
 SESSION_NAME = "rotate-keys"
 GIVEN_UP_REASON = "its private half was not stored before the rotation that made it was interrupted"
@@ -82,9 +87,9 @@ class KeyRotator:
         if order.unfinished is None and (active and active.key_id) != order.replaces:
             return self._repeat_finish(registered, active, order)
         if order.unfinished is not None and not _is_pending(registered, order.unfinished):
-            return None
+            return self._repeat_finish(registered, registered.find_key(order.unfinished), order)
         key, private_key = self._create(registered, purpose, order)
-        self._set(key, private_key, order)
+        self._set(key, private_key)
         return self._test_and_finish(key, order)
 
     def back_up(self, order: KeyOrder) -> tuple[KeyVersion, ...]:
@@ -92,7 +97,9 @@ class KeyRotator:
         registered = self.registry.load(order.participant)
         missing = [key for key in registered.keys if _needs_backup(key) and not self.backups.hold(key)]
         for key in missing:
-            self._back_up(key, self._read(key), order)
+            private_key = self._read(key)
+            self.trail.record(self._describe_backup(key, order))
+            self.backups.make(key, private_key, at=self.now)
         return tuple(missing)
 
     def _create(
@@ -103,7 +110,6 @@ class KeyRotator:
             if pending.purpose is not purpose:
                 continue
             if self.vault.holds(pending):
-                self.trail.record(describe_step("key.create", pending, order, found="unfinished"))
                 return pending, None
             if abs(self.now - pending.created_at) < self.patience:
                 raise RotationUnderWayError(pending)
@@ -119,15 +125,15 @@ class KeyRotator:
             state_changed_at=not_before(self.now, registered.keys),
             secret_id=self.vault.name_secret(registered.name, private_key.public_key),
         )
-        self.registry.add_versions(registered, [key])
         self.trail.record(describe_step("key.create", key, order))
+        self.registry.add_versions(registered, [key])
         return key, private_key
 
-    def _set(self, key: KeyVersion, private_key: PrivateKey | None, order: KeyOrder) -> None:
+    def _set(self, key: KeyVersion, private_key: PrivateKey | None) -> None:
         if private_key is not None:
             self.vault.store(key, private_key, role_arn=self._role_of(key))
         if not self.backups.hold(key):
-            self._back_up(key, private_key or self._read(key), order)
+            self.backups.make(key, private_key or self._read(key), at=self.now)
 
     def _test_and_finish(self, key: KeyVersion, order: KeyOrder) -> KeyVersion | None:
         for _ in range(MOST_FINISH_ATTEMPTS):
@@ -137,13 +143,13 @@ class KeyRotator:
                 return self._settle_overtaken(registered, key, order)
             proof = self._test(registered, key)
             replaced = registered.find_active_key(key.purpose)
+            at = not_before(self.now, registered.keys)
+            self._record_finish(activate_versions(registered, [current], proof=proof, at=at), replaced, key, order)
             try:
-                after = self.registry.activate(
-                    registered, [current], proof=proof, at=not_before(self.now, registered.keys)
-                )
+                after = self.registry.activate(registered, [current], proof=proof, at=at)
             except RegistryConflictError:  # another run finished it, or the other key was rotated: prove it again
                 continue
-            return self._tell(after, replaced, key, order)
+            return self._tell(after, replaced, key)
         raise RotationUnderWayError(key)
 
     def _test(self, registered: RegisteredParticipant, key: KeyVersion) -> PairProof | None:
@@ -172,29 +178,32 @@ class KeyRotator:
         return self._repeat_finish(registered, registered.find_active_key(_purpose_of(order)), order)
 
     def _repeat_finish(
-        self, registered: RegisteredParticipant, active: KeyVersion | None, order: KeyOrder
+        self, registered: RegisteredParticipant, key: KeyVersion | None, order: KeyOrder
     ) -> KeyVersion | None:
         """The order was carried out by an earlier run, which may have died before it told anybody: tell it again."""
-        if active is None or order.unfinished is not None:
+        if key is None or key.activated_at is None:
             return None
-        replaced = None if order.replaces is None else registered.find_key(order.replaces)
-        return self._tell(registered, replaced, active, order)
+        named = None if order.replaces is None else registered.find_key(order.replaces)
+        return self._tell(registered, named or find_replaced(registered, key), key)
 
-    def _tell(
-        self, registered: RegisteredParticipant, replaced: KeyVersion | None, key: KeyVersion, order: KeyOrder
-    ) -> KeyVersion:
-        new = registered.find_key(key.key_id) or key
-        old = None if replaced is None else registered.find_key(replaced.key_id)
-        facts = [describe_step("key.activate", new, order)]
-        if old is not None and old.state is KeyState.RETIRING:
+    def _record_finish(
+        self, after: RegisteredParticipant, replaced: KeyVersion | None, key: KeyVersion, order: KeyOrder
+    ) -> None:
+        """Record what the registry will say once the key is ACTIVE."""
+        new, old = _as_registered(after, key), None if replaced is None else _as_registered(after, replaced)
+        facts = [self._describe_backup(key, order), describe_step("key.activate", new, order)]
+        if old is not None:
             facts.append(describe_step("key.retire", old, order, replaced_by=new.key_id))
         replaces = {} if old is None else {"replaces": old.key_id}
         self.trail.record(*facts, describe_step("key.rotate", new, order, **replaces))
+
+    def _tell(self, registered: RegisteredParticipant, replaced: KeyVersion | None, key: KeyVersion) -> KeyVersion:
+        new = _as_registered(registered, key)
         self.announcer.announce(
             KeyRotated(
                 participant=new.participant,
                 purpose=new.purpose,
-                old_key_id=None if old is None else old.key_id,
+                old_key_id=None if replaced is None else replaced.key_id,
                 new_key_id=new.key_id,
                 rotated_at=new.activated_at or self.now,
             )
@@ -203,15 +212,14 @@ class KeyRotator:
 
     def _give_up(self, key: KeyVersion, order: KeyOrder) -> RegisteredParticipant:
         revocation = Revocation(reason=GIVEN_UP_REASON, revoked_at=self.now, reported_by=order.asked_by)
+        self.trail.record(describe_step("key.revoke", key.revoke(revocation), order, reason=GIVEN_UP_REASON))
         (given_up,) = self.registry.revoke([key], revocation)
-        self.trail.record(describe_step("key.revoke", given_up, order, reason=GIVEN_UP_REASON))
         self.vault.discard(given_up)
         self.registry.forget_secrets([given_up])
         return self.registry.load(key.participant)
 
-    def _back_up(self, key: KeyVersion, private_key: PrivateKey, order: KeyOrder) -> None:
-        self.backups.make(key, private_key, at=self.now)
-        self.trail.record(describe_step("key.backup", key, order, recovery_key=self.backups.recovery_key.key_id))
+    def _describe_backup(self, key: KeyVersion, order: KeyOrder) -> AuditFacts:
+        return describe_step("key.backup", key, order, recovery_key=self.backups.recovery_key.key_id)
 
     def _read(self, key: KeyVersion) -> PrivateKey:
         return self.reader.read(key, role_arn=self._role_of(key), session_name=SESSION_NAME)
@@ -240,6 +248,10 @@ def _purpose_of(order: KeyOrder) -> KeyPurpose:
 def _is_pending(registered: RegisteredParticipant, key_id: str) -> bool:
     key = registered.find_key(key_id)
     return key is not None and key.state is KeyState.PENDING
+
+
+def _as_registered(registered: RegisteredParticipant, key: KeyVersion) -> KeyVersion:
+    return registered.find_key(key.key_id) or key
 
 
 def _needs_backup(key: KeyVersion) -> bool:

@@ -75,6 +75,7 @@ class KeyService:
                 vault=self.vault,
                 backups=self.backups.store,
                 dependents=self.dependents,
+                announcer=self.announcer,
                 trail=self.trail,
                 policy=self.settings.policy,
                 patience=self.settings.patience,

@@ -2,7 +2,7 @@
 
 What cannot be told is not destroyed. The registry says DESTROYED before the private half is deleted, and keeps the
 secret's name until it is: so a crash in between leaves neither a secret that nobody knows of, nor a key that seems
-usable and is gone.
+usable and is gone. The audit log has each step before the registry has it, or before the last of it is done.
 """
 
 from dataclasses import dataclass
@@ -15,8 +15,9 @@ from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.backups import BackupStore, name_backup
 from pqtransfer.keys.custody import PrivateKeyVault
 from pqtransfer.keys.dependents import KeyDependents
+from pqtransfer.keys.events import KeyRotated
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.orders import KeyOrder
+from pqtransfer.keys.orders import KeyAnnouncer, KeyOrder
 from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
 from pqtransfer.keys.registry import KeyRegistry
 from pqtransfer.keys.rotation import DueStep, RotationPolicy, find_due_keys, not_before
@@ -40,6 +41,7 @@ class KeySettler:
     vault: PrivateKeyVault
     backups: BackupStore
     dependents: KeyDependents
+    announcer: KeyAnnouncer
     trail: AuditTrail
     policy: RotationPolicy
     patience: timedelta
@@ -76,9 +78,25 @@ class KeySettler:
         if not due:
             return ()
         at = not_before(self.now, registered.keys)
-        # First on record: once they are RETIRED they are due no more, and the next run would have nothing to tell.
+        # First told and on record: once they are RETIRED they are due no more, and the next run has nothing to tell.
+        for key in due:
+            self._tell_again(registered, key)
         self.trail.record(*(describe_step("key.retire", key.move_to(KeyState.RETIRED, at=at), order) for key in due))
         return self.registry.change_state(due, KeyState.RETIRED, at=at)
+
+    def _tell_again(self, registered: RegisteredParticipant, old: KeyVersion) -> None:
+        """Once more, before its time is over: the run that replaced it may have died before it told anybody."""
+        new = registered.find_active_key(old.purpose)
+        if new is not None:
+            self.announcer.announce(
+                KeyRotated(
+                    participant=new.participant,
+                    purpose=new.purpose,
+                    old_key_id=old.key_id,
+                    new_key_id=new.key_id,
+                    rotated_at=new.activated_at or self.now,
+                )
+            )
 
     def _is_needed(self, key: KeyVersion) -> bool | None:
         """None when it cannot be told. Signatures are checked with the public half, which stays."""

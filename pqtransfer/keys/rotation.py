@@ -132,6 +132,18 @@ def find_due_keys(
     ]
 
 
+def find_replaced(registered: RegisteredParticipant, key: KeyVersion) -> KeyVersion | None:
+    """The key that `key` took the place of, if it may still open something."""
+    before = [
+        other
+        for other in registered.keys
+        if other.purpose is key.purpose
+        and other.version < key.version
+        and other.state in (KeyState.RETIRING, KeyState.RETIRED)
+    ]
+    return max(before, key=lambda other: other.version, default=None)
+
+
 def not_before(now: datetime, keys: Iterable[KeyVersion]) -> datetime:
     """`now`, or the latest time that is written down for these keys, if the clock stands before it."""
     known = (time for key in keys for time in (key.created_at, key.activated_at, key.state_changed_at))

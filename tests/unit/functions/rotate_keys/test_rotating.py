@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from functions.rotate_keys.rotating import NotRotatedHereError, RotationUnderWayError
+from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.crypto.identity import generate_identity
 from pqtransfer.crypto.keypairs import KeyPurpose, generate_private_key
 from pqtransfer.errors import UnavailableError
@@ -18,6 +19,7 @@ from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import ParticipantKind, Revocation
 from pqtransfer.keys.registry import ParticipantUnknownError
 from tests.fakes.crashes import CrashError, CrashingPort
+from tests.fakes.trails import FailingAuditTrail
 from tests.unit.functions.rotate_keys.world import (
     NAME,
     NOW,
@@ -31,8 +33,8 @@ from tests.unit.functions.rotate_keys.world import (
 
 KEM, SIGNING = KeyPurpose
 LATER = NOW + PATIENCE
-STEPS = 10
-"""The writes of one rotation: version, record, secret, backup, record, activation, record, event; and none after."""
+STEPS = 9
+"""The writes of one rotation: record, version, secret, backup, record, activation, event; and none after."""
 
 
 @pytest.fixture
@@ -91,14 +93,50 @@ def test_killed_between_any_two_steps(world: World, purpose: KeyPurpose, at_writ
     """The same order again: one ACTIVE key, no lost key, no orphan secret, and everyone is told."""
     what = world.order(purpose)
     crashed = run_until_crash(world, what, at_write=at_write, after_effect=after_effect)
-    assert crashed == (at_write <= 8)
+    assert crashed == (at_write <= 7)
+    world.require_recorded()
     world.rotator(now=LATER).rotate(what)
     world.require_whole()
+    world.require_recorded()
     assert world.active(purpose).key_id != what.replaces
     assert world.announcer.told[-1].new_key_id == world.active(purpose).key_id
-    assert world.trail.actions["key.rotate"] >= 1
     world.rotator(now=LATER).rotate(what)  # delivered once more
     assert sum(key.activated_at is not None and key.purpose is purpose for key in world.registered.keys) == 2
+
+
+@pytest.mark.requirement("D4.6")
+@pytest.mark.parametrize("purpose", KeyPurpose)
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at_write", range(1, 4))
+def test_an_order_to_finish_that_dies(world: World, purpose: KeyPurpose, at_write: int, after_effect: bool) -> None:
+    """The sweep's order goes on with what a dead run left, and dies itself: delivered again, everyone is told."""
+    what = world.order(purpose)
+    run_until_crash(world, what, at_write=5, after_effect=False)
+    [pending] = world.registered.pending_keys
+    finish = order(purpose, unfinished=pending.key_id)
+    assert run_until_crash(world, finish, at_write=at_write, after_effect=after_effect, now=LATER)
+    world.require_recorded()
+    world.rotator(now=LATER).rotate(finish)
+    world.require_whole()
+    world.require_recorded()
+    told = world.announcer.told[-1]
+    assert (told.old_key_id, told.new_key_id) == (what.replaces, pending.key_id)
+
+
+@pytest.mark.requirement("D4.6")
+@pytest.mark.parametrize("refused", range(1, 5))
+def test_an_audit_log_that_takes_nothing(world: World, refused: int) -> None:
+    """No step takes effect before it is on record, and the same order goes on once the log takes events again."""
+    what, lasting = world.order(KEM), FailingAuditTrail(refused)
+    world.trail = lasting
+    try:
+        world.rotator().rotate(what)
+    except AuditUnavailableError:
+        assert world.announcer.told == []
+    world.require_recorded()
+    world.rotator(now=LATER).rotate(what)
+    world.require_whole()
+    world.require_recorded()
 
 
 @pytest.mark.requirement("D4.3")
@@ -115,6 +153,7 @@ def test_killed_again_and_again(crashes: list[tuple[int, bool, bool, KeyPurpose]
             run_until_crash(world, orders[purpose], at_write=at_write, after_effect=after_effect, now=now)
         except RotationUnderWayError:
             assert not waits
+        world.require_recorded()
     for purpose in KeyPurpose:
         now += PATIENCE
         world.rotator(now=now).rotate(orders[purpose])

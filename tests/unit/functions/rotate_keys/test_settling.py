@@ -101,6 +101,28 @@ def test_killed_while_a_key_is_destroyed(world: World, at_write: int, after_effe
     world.require_whole()
 
 
+@pytest.mark.requirement("D4.6")
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at_write", range(1, 4))
+def test_killed_while_a_key_is_retired(world: World, at_write: int, after_effect: bool) -> None:
+    """It is on record before the registry says it; who may have missed the rotation is told of it once more."""
+    old = rotate_out(world, KEM)
+    world.announcer.told.clear()
+    countdown = [at_write]
+    dying = world.settler(
+        now=NOW + timedelta(days=7),
+        wrap=lambda port: CrashingPort(port, countdown, after_effect=after_effect, writes=WRITES),
+    )
+    with pytest.raises(CrashError):  # event, record, state
+        dying.settle(settle_order())
+    retired = [facts for facts in world.trail.facts if facts.details.get("state") == KeyState.RETIRED.value]
+    assert retired or state_of(world, old) is KeyState.RETIRING
+    settle(world, days=7)
+    assert state_of(world, old) is KeyState.RETIRED
+    assert {told.old_key_id for told in world.announcer.told} == {old.key_id}
+    world.require_recorded()
+
+
 @pytest.mark.parametrize("clock", [NOW - timedelta(days=1), NOW - timedelta(days=4000)])
 def test_a_clock_that_runs_backwards_destroys_nothing(world: World, clock: datetime) -> None:
     """Nothing is due; and once the clock is right again, every period still has its full length."""

@@ -88,11 +88,29 @@ class World:
             vault=wrap(self.vault),
             backups=wrap(self.backups),
             dependents=self.dependents,
+            announcer=wrap(self.announcer),
             trail=wrap(self.trail),
             policy=POLICY,
             patience=PATIENCE,
             now=now,
         )
+
+    def require_recorded(self) -> None:
+        """Every step that a key took after its registration is on record."""
+        steps = {(facts.action, facts.key_id) for facts in self.trail.facts if facts.succeeded}
+        for key in self.registered.keys:
+            gone = key.state is KeyState.REVOKED and key.activated_at is None
+            taken = {
+                "key.create": key.version > 1,
+                "key.backup": key.version > 1 and key.activated_at is not None,
+                "key.activate": key.version > 1 and key.activated_at is not None,
+                "key.rotate": key.version > 1 and key.activated_at is not None,
+                "key.retire": key.state in (KeyState.RETIRING, KeyState.RETIRED, KeyState.DESTROYED),
+                "key.destroy": key.state is KeyState.DESTROYED,
+                "key.revoke": gone,
+            }
+            missing = [action for action, is_taken in taken.items() if is_taken and (action, key.key_id) not in steps]
+            assert not missing, f"{missing} of the {key.purpose} key, version {key.version}, {key.state}"
 
     @property
     def registered(self) -> RegisteredParticipant:
