@@ -39,15 +39,16 @@ class Responder:
     has_time: Callable[[], bool]
 
     def report(self, report: CompromiseReported) -> Incident:
-        """Revoke the keys, and open the incident. The same report again changes nothing.
+        """Revoke the keys, open the incident, and put both on record. The same report again changes nothing.
 
         Raises:
+            AuditUnavailableError: the keys are revoked; `work` puts it on record before anything else.
             ParticipantUnknownError, ForeignKeyError: the report names what does not exist.
             CloudError, RegistryConflictError: it can be tried again.
         """
         registered = self.around.registry.load(report.participant)
         key_ids = choose_keys(registered, report)
-        revoked = self._revoke(registered, key_ids, report)
+        self._revoke(registered, key_ids, report)
         incident = self.around.incidents.open(
             Incident(
                 report=report,
@@ -58,11 +59,10 @@ class Responder:
                 changed_at=self.now(),
             )
         )
-        self.around.trail.record(
-            *(self._describe_revocation(key, report) for key in revoked),
-            self._describe("incident.open", incident, severity=Severity.CRITICAL, reason=report.reason),
-        )
-        return incident
+        if incident.step is not IncidentStep.REVOKED:
+            return incident
+        self._record_opening(incident)
+        return self.around.incidents.advance(incident, IncidentStep.RECORDED, at=self.now())
 
     def work(self, incident_id: str) -> Incident:
         """Go on with an incident until it is closed, there is no time left, or something has to be waited for.
@@ -72,6 +72,7 @@ class Responder:
         """
         incident = self.around.incidents.get(incident_id)
         steps: dict[IncidentStep, Callable[[Incident], bool]] = {
+            IncidentStep.RECORDED: self._record_opening,
             IncidentStep.TOLD: self._tell,
             IncidentStep.KEYS_MADE: self._make_keys,
             IncidentStep.LISTED: self._tasks.list_all,
@@ -90,9 +91,7 @@ class Responder:
     def _tasks(self) -> TaskWorker:
         return TaskWorker(self.around, now=self.now, has_time=self.has_time)
 
-    def _revoke(
-        self, registered: RegisteredParticipant, key_ids: list[str], report: CompromiseReported
-    ) -> tuple[KeyVersion, ...]:
+    def _revoke(self, registered: RegisteredParticipant, key_ids: list[str], report: CompromiseReported) -> None:
         revocation = Revocation(
             reason=report.reason,
             revoked_at=self.now(),
@@ -100,7 +99,17 @@ class Responder:
             reported_by=report.reported_by,
         )
         keys = [key for key in registered.keys if key.key_id in key_ids]
-        return self.around.registry.revoke(keys, revocation)
+        self.around.registry.revoke(keys, revocation)
+
+    def _record_opening(self, incident: Incident) -> bool:
+        """What was revoked, as the registry has it, and that the incident is open."""
+        report = incident.report
+        keys = [key for key in self.around.registry.load(report.participant).keys if key.key_id in incident.key_ids]
+        self.around.trail.record(
+            *(self._describe_revocation(key, report) for key in keys),
+            self._describe("incident.open", incident, severity=Severity.CRITICAL, reason=report.reason),
+        )
+        return True
 
     def _tell(self, incident: Incident) -> bool:
         report = incident.report

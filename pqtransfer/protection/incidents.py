@@ -1,6 +1,6 @@
 """A key was lost: what is reported, what is done about it step by step, and how far that is.
 
-    revoke -> tell -> make new keys -> list what was protected -> renew envelopes, prove and renew signatures
+    revoke -> record -> tell -> make new keys -> list what was protected -> renew envelopes, prove and renew signatures
            -> re-encrypt what the lost key could open -> close
 
 Each step can be repeated, and is taken on record before the next begins, so whoever runs next goes on from there. What
@@ -77,6 +77,7 @@ class IncidentStep(StrEnum):
     """The last step that was taken."""
 
     REVOKED = "REVOKED"
+    RECORDED = "RECORDED"
     TOLD = "TOLD"
     KEYS_MADE = "KEYS_MADE"
     LISTED = "LISTED"

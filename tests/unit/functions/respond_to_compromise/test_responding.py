@@ -89,8 +89,25 @@ def test_revoking_needs_nothing_but_the_registry() -> None:
         world.responder().report(report())
     assert not world.registry.load("bob").is_ready
     world.trail.failure = None
-    assert world.responder().report(report()).step is IncidentStep.REVOKED
-    assert world.trail.actions["incident.open"] == 1
+    assert world.responder().report(report()).step is IncidentStep.RECORDED
+    assert world.responder().report(report()).step is IncidentStep.RECORDED
+    assert world.trail.actions == {"key.revoke": 2, "incident.open": 1}
+
+
+def test_what_the_audit_log_did_not_take_at_once_is_recorded_by_who_goes_on() -> None:
+    """The log was down when the keys were revoked, and nobody reports it again: it is resumed all the same."""
+    world = World()
+    world.trail.failure = RuntimeError("down")
+    with pytest.raises(RuntimeError):
+        world.responder().report(report())
+    [incident] = world.incidents.list_all()
+    with pytest.raises(RuntimeError):
+        world.responder().work(incident.incident_id)
+    assert world.announced == []
+    world.trail.failure = None
+    world.responder().work(incident.incident_id)
+    assert (world.trail.actions["key.revoke"], world.trail.actions["incident.open"]) == (2, 1)
+    assert {event.participant for event in world.announced} == {"bob"}
 
 
 @pytest.mark.parametrize(
