@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from functions.respond_to_compromise.ports import Surroundings
+from functions.respond_to_compromise.replacements import require_replacement
 from pqtransfer.audit.events import AuditFacts, EventKind, Target
-from pqtransfer.crypto.manifest import SignedManifest, sign_manifest
+from pqtransfer.crypto.manifest import Manifest, SignedManifest, sign_manifest
 from pqtransfer.errors import IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import may_verify
 from pqtransfer.keys.participant import ParticipantKind
@@ -163,7 +164,7 @@ class TaskWorker:
         if replacement is None:
             return self._ask(incident, task)
         if replacement.state is TransferState.COMPLETED:
-            return self._replace(incident, task)
+            return self._replace(incident, task, replacement)
         if replacement.state in FINAL_STATES:
             reason = replacement.failure.message if replacement.failure else "it was cancelled"
             return task.change(state=TaskState.FAILED, outcome=f"it was not re-encrypted: {reason}"[:1000])
@@ -179,24 +180,39 @@ class TaskWorker:
                 state=TaskState.FOR_SENDER,
                 outcome=f"{sender.name} keeps its own keys, and nobody else can sign for it: it sends the model again",
             )
-        request = TransferRequest.create(
+        readers = self.around.renewer.find_readers(task.transfer_id)
+        self._submit(self._make_request(incident, task, manifest.body, readers))
+        return task.change(state=TaskState.REENCRYPTING)
+
+    def _make_request(
+        self, incident: Incident, task: Task, manifest: Manifest, recipients: tuple[str, ...]
+    ) -> TransferRequest:
+        return TransferRequest.create(
             transfer_id=task.replacement_id,
             kind=TransferKind.REENCRYPT,
             source=f"s3://{self.around.containers.bucket}/transfers/{task.transfer_id}/",
-            sender=sender.name,
-            recipients=self.around.renewer.find_readers(task.transfer_id),
-            suite=manifest.body.suite,
+            sender=manifest.sender,
+            recipients=recipients,
+            suite=manifest.suite,
             correlation_id=incident.incident_id,
         )
-        self._submit(request)
-        return task.change(state=TaskState.REENCRYPTING)
 
     def _submit(self, request: TransferRequest) -> None:
         key = self.around.renewer.read_signing_key(request.sender)
         self.around.requests.submit(request, key, at=self.now())
 
-    def _replace(self, incident: Incident, task: Task) -> Task:
-        """The new container stands: the old one is not used any more, and is removed."""
+    def _replace(self, incident: Incident, task: Task, replacement: TransferRecord) -> Task:
+        """The new container stands, as it shows itself: the old one is not used any more, and is removed."""
+        old = self._container(task.transfer_id)
+        require_replacement(
+            self._make_request(incident, task, read_manifest(old).body, replacement.request.recipients),
+            replacement,
+            old=old,
+            new=self._container(task.replacement_id),
+            registry=self.around.registry,
+            renewer=self.around.renewer,
+            lost_key_ids=incident.key_ids,
+        )
         self.around.ledger.supersede(task.transfer_id, by=task.replacement_id)
         self.around.trail.record(
             AuditFacts(
@@ -210,7 +226,7 @@ class TaskWorker:
             )
         )
         self.around.containers.remove_model(task.transfer_id)
-        release_dependencies(task.transfer_id, self._container(task.transfer_id), index=self.around.index)
+        release_dependencies(task.transfer_id, old, index=self.around.index)
         return task.change(state=TaskState.DONE, outcome="its old payload and envelope are deleted")
 
     def _counts(self, manifest: SignedManifest) -> bool:

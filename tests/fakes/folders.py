@@ -44,10 +44,11 @@ class FaultPlan:
         self.calls.append(name)
         if number == self.at and not self.after_effect:
             raise Crash(name)
-        result = call()
-        if number == self.at:
-            raise Crash(name)
-        return result
+        try:
+            return call()
+        finally:
+            if number == self.at:  # whether it gave a result or an error
+                raise Crash(name)
 
 
 class Faulty:
