@@ -12,6 +12,7 @@ from functions.respond_to_compromise.ports import Surroundings
 from functions.respond_to_compromise.tasks import TaskWorker
 from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
 from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.errors import UnavailableError
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import KeyVersion, ParticipantKind, RegisteredParticipant, Revocation
@@ -21,6 +22,7 @@ from pqtransfer.protection.incidents import (
     STEPS,
     CompromiseReported,
     Incident,
+    IncidentNotFoundError,
     IncidentStep,
     ParticipantCredentialsRevoked,
     choose_keys,
@@ -39,15 +41,19 @@ class Responder:
     has_time: Callable[[], bool]
 
     def report(self, report: CompromiseReported) -> Incident:
-        """Revoke the keys, open the incident, and put both on record. The same report again changes nothing.
+        """Revoke the keys, open the incident, and put both on record.
+
+        The same report again changes nothing: keys that were made since stay in use.
 
         Raises:
             AuditUnavailableError: the keys are revoked; `work` puts it on record before anything else.
             ParticipantUnknownError, ForeignKeyError: the report names what does not exist.
+            IncidentTakenError: the id is of an incident about other keys; nothing was revoked.
             CloudError, RegistryConflictError: it can be tried again.
         """
         registered = self.around.registry.load(report.participant)
-        key_ids = choose_keys(registered, report)
+        opened = self._find_opened(report.incident_id)
+        key_ids = choose_keys(registered, report) if opened is None else list(opened.require_same(report).key_ids)
         self._revoke(registered, key_ids, report)
         incident = self.around.incidents.open(
             Incident(
@@ -90,6 +96,13 @@ class Responder:
     @property
     def _tasks(self) -> TaskWorker:
         return TaskWorker(self.around, now=self.now, has_time=self.has_time)
+
+    def _find_opened(self, incident_id: str) -> Incident | None:
+        """The incident, if it is on record. While nobody can tell, it counts as new: revoking does not wait."""
+        try:
+            return self.around.incidents.get(incident_id)
+        except (IncidentNotFoundError, UnavailableError):
+            return None
 
     def _revoke(self, registered: RegisteredParticipant, key_ids: list[str], report: CompromiseReported) -> None:
         revocation = Revocation(

@@ -52,9 +52,10 @@ class DynamoDependencyIndex:
             DependentsUnknownError: containers of before there was an index have not all been read yet.
             CloudError: the index does not answer.
         """
+        complete = self.is_complete()  # first: rows that complete the index later are not seen by what was asked before
         if self.has_any(key_id, KeyRole.RECIPIENT):
             return True
-        if not self.is_complete():
+        if not complete:
             raise DependentsUnknownError(key_id, "older containers have not all been read yet")
         return False
 

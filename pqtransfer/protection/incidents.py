@@ -39,6 +39,16 @@ class IncidentNotFoundError(InputError):
         )
 
 
+class IncidentTakenError(InputError):
+    """A report has the id of an incident that is about something else."""
+
+    def __init__(self, incident_id: str, participant: str) -> None:
+        super().__init__(
+            f"incident {incident_id} is about other keys, of {participant}, and nothing was revoked; report this under "
+            "an id of its own"
+        )
+
+
 class CompromiseReported(BaseModel):
     """The detail of a `CompromiseReported` event: somebody else may have keys of a participant.
 
@@ -108,6 +118,16 @@ class Incident(BaseModel):
     @property
     def is_closed(self) -> bool:
         return self.step is IncidentStep.CLOSED
+
+    def require_same(self, report: CompromiseReported) -> Self:
+        """This incident, if `report` is of it: the keys that were made for it since are not in question.
+
+        Raises:
+            IncidentTakenError: it is of another participant, or names keys that were not revoked for it.
+        """
+        if report.participant != self.report.participant or not set(report.key_ids or ()) <= set(self.key_ids):
+            raise IncidentTakenError(self.incident_id, self.report.participant)
+        return self
 
     def move_to(self, step: IncidentStep, *, at: datetime) -> Self:
         """The incident after its next step.

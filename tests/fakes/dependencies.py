@@ -23,9 +23,10 @@ class InMemoryDependencyIndex:
         return any((row.key_id, row.role) == (key_id, role) for row in self.rows)
 
     def has_dependents(self, key_id: str) -> bool:
+        complete = self.is_complete()
         if self.has_any(key_id, KeyRole.RECIPIENT):
             return True
-        if not self.complete:
+        if not complete:
             raise DependentsUnknownError(key_id, "older containers have not all been read yet")
         return False
 

@@ -3,20 +3,24 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from pqtransfer.errors import PqtransferError
 from pqtransfer.protection.incidents import STEPS, Incident, IncidentNotFoundError, IncidentStep, Task, TaskPage
 
 
 class InMemoryIncidents:
-    """`IncidentStore` in dictionaries."""
+    """`IncidentStore` in dictionaries. `outage` makes it refuse to open and to tell."""
 
     def __init__(self) -> None:
+        self.outage: PqtransferError | None = None
         self.incidents: dict[str, Incident] = {}
         self.tasks: dict[str, dict[str, Task]] = {}
 
     def open(self, incident: Incident) -> Incident:
+        self._require_reachable()
         return self.incidents.setdefault(incident.incident_id, incident)
 
     def get(self, incident_id: str) -> Incident:
+        self._require_reachable()
         if incident_id not in self.incidents:
             raise IncidentNotFoundError(incident_id)
         return self.incidents[incident_id]
@@ -51,3 +55,7 @@ class InMemoryIncidents:
             return False
         recorded[before.transfer_id] = after
         return True
+
+    def _require_reachable(self) -> None:
+        if self.outage is not None:
+            raise self.outage

@@ -93,3 +93,22 @@ def test_dependents_are_never_denied_out_of_ignorance(index: DynamoDependencyInd
     index.mark_complete(at=NOW)
     assert index.is_complete()
     assert not index.has_dependents(OTHER)
+
+
+def test_an_index_that_is_completed_meanwhile_is_not_believed(
+    index: DynamoDependencyIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last older container is noted, and the index complete, between the two questions: the key is not let go."""
+    asked = index.has_any
+
+    def ask_and_complete(key_id: str, role: KeyRole) -> bool:
+        answer = asked(key_id, role)
+        index.note([row(1)])
+        index.mark_complete(at=NOW)
+        return answer
+
+    monkeypatch.setattr(index, "has_any", ask_and_complete)
+    with pytest.raises(DependentsUnknownError):
+        index.has_dependents(KEY)
+    monkeypatch.undo()
+    assert index.has_dependents(KEY)

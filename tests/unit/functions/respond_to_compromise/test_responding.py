@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
-from pqtransfer.errors import PqtransferError
+from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.registry import ParticipantNotReadyError, ParticipantUnknownError, resolve_recipients
 from pqtransfer.protection.incident_report import IncidentReport, write_document, write_text
@@ -16,6 +16,7 @@ from pqtransfer.protection.incidents import (
     ForeignKeyError,
     Incident,
     IncidentStep,
+    IncidentTakenError,
     TaskState,
 )
 from pqtransfer.transfers.container import (
@@ -108,6 +109,39 @@ def test_what_the_audit_log_did_not_take_at_once_is_recorded_by_who_goes_on() ->
     world.responder().work(incident.incident_id)
     assert (world.trail.actions["key.revoke"], world.trail.actions["incident.open"]) == (2, 1)
     assert {event.participant for event in world.announced} == {"bob"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_same_report_again_leaves_the_new_keys_alone(named: bool) -> None:
+    """Delivered twice, or made again by hand: the keys that were made for the incident stay in use."""
+    world = World()
+    made = report(key_ids=kem_of(world, "bob")) if named else report()
+    first = world.answer(made)
+    assert first.is_closed
+    before = world.registry.load("bob")
+    assert before.is_ready
+    again = world.responder().report(report(reported_at=NOW + timedelta(hours=1)))
+    assert (again.key_ids, again.is_closed) == (first.key_ids, True)
+    assert world.registry.load("bob") == before
+
+
+@pytest.mark.parametrize("other", [report("alice"), report(key_ids=("ab" * 32,))])
+def test_an_id_is_good_for_one_incident(other: CompromiseReported) -> None:
+    """Another report under the same id is refused in words: otherwise its keys would look revoked, and would not be."""
+    world = World()
+    world.responder().report(report())
+    with pytest.raises((IncidentTakenError, ForeignKeyError)):
+        world.responder().report(other)
+    assert world.registry.load("alice").is_ready
+
+
+def test_revoking_does_not_wait_for_the_table_of_incidents() -> None:
+    """Nobody can tell whether it is the same report again: the keys are revoked all the same."""
+    world = World()
+    world.incidents.outage = UnavailableError("the table does not answer; try again")
+    with pytest.raises(UnavailableError):
+        world.responder().report(report())
+    assert not world.registry.load("bob").is_ready
 
 
 @pytest.mark.parametrize(
