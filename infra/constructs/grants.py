@@ -14,6 +14,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 
 from infra.names import Names
+from pqtransfer.aws.dependency_index import BACKFILL_PARTITION
 
 TRANSFERS_PREFIX = "transfers/"
 ENVELOPES_OF_TRANSFER = "transfer-index"
@@ -149,8 +150,22 @@ def query_indexes(sid: str, table: dynamodb.ITable, indexes: Sequence[str]) -> i
 
 
 def note_envelopes(stores: DataStores) -> iam.PolicyStatement:
-    """Note which keys an envelope needs, before it is written. Forgetting is for whoever reads the containers."""
-    return use_table("NoteEnvelopes", stores.envelopes, "BatchWriteItem", "PutItem")
+    """Note which keys an envelope needs, before it is written: add rows, one by one, and say nothing of the whole.
+
+    Batches can delete, too; forgetting is for whoever reads the containers. Whether the index is complete, on which the
+    destruction of keys rests, stands in a partition of its own.
+    """
+    return iam.PolicyStatement(
+        sid="NoteEnvelopes",
+        actions=["dynamodb:PutItem"],
+        resources=[stores.envelopes.table_arn],
+        conditions=stores.when(
+            {
+                "ForAllValues:StringNotEquals": {"dynamodb:LeadingKeys": [BACKFILL_PARTITION]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            }
+        ),
+    )
 
 
 def keep_envelopes(stores: DataStores) -> list[iam.PolicyStatement]:

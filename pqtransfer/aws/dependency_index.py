@@ -2,7 +2,8 @@
 
 One partition a key (`key_id`); `item` is `ROLE#TRANSFER#EPOCH`, so that a row is never changed: writing it again writes
 the same, and an older epoch cannot overwrite a newer one. `transfer-index` finds the rows of one container; it lags a
-little, and only deletions use it. The rows of `backfill` say how far it is in reading what was there before the index.
+little, and only deletions use it. The rows of `backfill` say how far it is in reading what was there before the index;
+whoever may note rows for transfers of their own may write none of these.
 """
 
 from collections.abc import Iterable
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 TRANSFER_INDEX = "transfer-index"
-COMPLETE_KEY = {"key_id": "backfill", "item": "complete"}
-POSITION_KEY = {"key_id": "backfill", "item": "position"}
+BACKFILL_PARTITION = "backfill"
+COMPLETE_KEY = {"key_id": BACKFILL_PARTITION, "item": "complete"}
+POSITION_KEY = {"key_id": BACKFILL_PARTITION, "item": "position"}
 _EPOCH_DIGITS = 10
 
 
@@ -38,9 +40,10 @@ class DynamoDependencyIndex:
         return cls(resource.Table(table_name))
 
     def note(self, dependencies: Iterable[Dependency]) -> None:
-        with translated(action="note which keys a container needs"), self._table.batch_writer() as batch:
+        """One row a request: a permission to write batches would be one to delete, which those who note do not have."""
+        with translated(action="note which keys a container needs"):
             for each in dict.fromkeys(dependencies):
-                batch.put_item(Item={**_key_of(each), "transfer_id": each.transfer_id})
+                self._table.put_item(Item={**_key_of(each), "transfer_id": each.transfer_id})
 
     def has_any(self, key_id: str, role: KeyRole) -> bool:
         return bool(self._query(key_id, role, limit=1)["Items"])
@@ -77,8 +80,8 @@ class DynamoDependencyIndex:
                     IndexName=TRANSFER_INDEX, KeyConditionExpression=Key("transfer_id").eq(transfer_id), **start
                 )
             found += [_read(item) for item in page["Items"]]
-            if "LastEvaluatedKey" not in page:
-                return found
+            if "LastEvaluatedKey" not in page:  # whoever notes can note a row of another container under this one
+                return [each for each in found if each.transfer_id == transfer_id]
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def forget(self, dependencies: Iterable[Dependency]) -> None:

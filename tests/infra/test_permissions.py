@@ -85,9 +85,24 @@ def test_a_worker_uses_tables_as_its_adapters_do(synthesized: Synthesized) -> No
         "UseTransfers": {"GetItem", "PutItem", "UpdateItem"},
         "UseCheckpoints": {"GetItem", "Query", "PutItem", "DeleteItem", "BatchWriteItem"},
         "ReadRegistry": {"Query"},
-        "NoteEnvelopes": {"PutItem", "BatchWriteItem"},
+        "NoteEnvelopes": {"PutItem"},
     }
     assert "/index/" not in str(list(worker_statements(synthesized)))
+
+
+@IN_AWS
+def test_who_notes_rows_cannot_take_any_away(synthesize: Synthesize, environment: str) -> None:
+    """Sites and workers add rows to the index that keeps keys from being destroyed: they delete none, change none, and
+    do not say that it is complete."""
+    synthesized = synthesize(environment)
+    noting = find_statements(synthesized, "NoteEnvelopes")
+    assert len(noting) == 2
+    for each in noting:
+        assert actions_of(each) == {"dynamodb:PutItem"}
+        assert each["Condition"] == {
+            "ForAllValues:StringNotEquals": {"dynamodb:LeadingKeys": ["backfill"]},
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }
 
 
 def test_the_registry_is_listed_by_operators_and_key_service_alone(synthesized: Synthesized) -> None:

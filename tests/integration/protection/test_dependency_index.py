@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import boto3
 import pytest
+from boto3.dynamodb.conditions import Key
 from moto import mock_aws
 
 from pqtransfer.aws.dependency_index import TRANSFER_INDEX, DynamoDependencyIndex
@@ -25,12 +26,15 @@ def row(number: int, *, key_id: str = KEY, role: KeyRole = KeyRole.RECIPIENT, ep
 
 
 @pytest.fixture(params=["dynamodb", "memory"])
-def index(
-    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[DynamoDependencyIndex | InMemoryDependencyIndex]:
+def index(request: pytest.FixtureRequest) -> Iterator[DynamoDependencyIndex | InMemoryDependencyIndex]:
     if request.param == "memory":
         yield InMemoryDependencyIndex(complete=False)
-        return
+    else:
+        yield request.getfixturevalue("dynamodb_index")
+
+
+@pytest.fixture
+def dynamodb_index(monkeypatch: pytest.MonkeyPatch) -> Iterator[DynamoDependencyIndex]:
     for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_CONFIG_FILE"):
         monkeypatch.delenv(name, raising=False)
     with mock_aws():
@@ -112,3 +116,12 @@ def test_an_index_that_is_completed_meanwhile_is_not_believed(
         index.has_dependents(KEY)
     monkeypatch.undo()
     assert index.has_dependents(KEY)
+
+
+def test_a_row_under_a_false_container_takes_no_other_away(dynamodb_index: DynamoDependencyIndex) -> None:
+    """Whoever may note rows notes the row of one container again, as another one's: neither loses it."""
+    dynamodb_index.note([row(1), row(2)])
+    table = dynamodb_index._table
+    (item,) = table.query(IndexName=TRANSFER_INDEX, KeyConditionExpression=Key("transfer_id").eq(transfer(1)))["Items"]
+    table.put_item(Item={**item, "transfer_id": transfer(2)})
+    assert dynamodb_index.find_of(transfer(2)) == [row(2)]
