@@ -220,7 +220,9 @@ def protect_tasks(stack: Stack, names: Names) -> iam.PolicyStatement:
 def make_participant_roles(
     stores: DataStores, stack: Stack, names: Names, *, boundary_arn: str
 ) -> list[iam.PolicyStatement]:
-    """Make roles under the participants' path, only inside the permissions boundary."""
+    """Make roles under the participants' path, only inside the permissions boundary. Whoever says whom they trust may
+    not take one, even if it says that they trust it.
+    """
     roles = participant_role_arns(stores, stack, names)
     bounded = stores.when({"StringEquals": {"iam:PermissionsBoundary": boundary_arn}})
     return [
@@ -232,11 +234,16 @@ def make_participant_roles(
             actions=["iam:TagRole", "iam:UpdateAssumeRolePolicy"],
             resources=roles,
         ),
+        iam.PolicyStatement(
+            sid="NeverActAsParticipants", effect=iam.Effect.DENY, actions=["sts:AssumeRole"], resources=roles
+        ),
     ]
 
 
 def make_participant_secrets(stores: DataStores, stack: Stack, names: Names) -> list[iam.PolicyStatement]:
-    """Make secrets under the participants' prefix. Reading them back is not among it."""
+    """Make secrets under the participants' prefix. Reading them back is refused, even if their policy, which whoever
+    makes them writes, allows it.
+    """
     return [
         iam.PolicyStatement(
             sid="MakeSecrets",
@@ -248,6 +255,12 @@ def make_participant_secrets(stores: DataStores, stack: Stack, names: Names) -> 
                 "secretsmanager:DescribeSecret",
                 "secretsmanager:DeleteSecret",
             ],
+            resources=[participant_secrets_arn(stack, names)],
+        ),
+        iam.PolicyStatement(
+            sid="NeverReadSecrets",
+            effect=iam.Effect.DENY,
+            actions=["secretsmanager:GetSecretValue"],
             resources=[participant_secrets_arn(stack, names)],
         ),
         iam.PolicyStatement(

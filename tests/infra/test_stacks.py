@@ -254,9 +254,31 @@ def test_secrets_are_read_by_participants_alone(synthesized: Synthesized) -> Non
     readers = {
         holder
         for holder, statement in synthesized.statements()
-        if "GetSecretValue" in text(statement) and statement["Sid"] != "SignAudit"
+        if "GetSecretValue" in text(statement) and statement["Sid"] != "SignAudit" and statement["Effect"] == "Allow"
     }
     assert readers == set(synthesized.resources("AWS::IAM::ManagedPolicy"))
+
+
+@pytest.mark.requirement("D4.5")
+def test_who_grants_access_to_keys_cannot_grant_it_to_itself(synthesized: Synthesized) -> None:
+    """Whoever writes the policies of secrets is refused to read them; who writes whom roles trust, to take them."""
+    refused = {
+        (holder, statement["Action"], text(statement["Resource"]))
+        for holder, statement in synthesized.statements()
+        if statement["Effect"] == "Deny"
+    }
+    granted = list(synthesized.statements())
+    for grants_it, takes_it, count in (
+        ("secretsmanager:PutResourcePolicy", "secretsmanager:GetSecretValue", 2),
+        ("iam:UpdateAssumeRolePolicy", "sts:AssumeRole", 1),
+    ):
+        granting = [
+            (holder, takes_it, text(statement["Resource"]))
+            for holder, statement in granted
+            if statement["Effect"] == "Allow" and grants_it in statement["Action"]
+        ]
+        assert len(granting) == count
+        assert refused.issuperset(granting)
 
 
 @pytest.mark.requirement("D4.5")

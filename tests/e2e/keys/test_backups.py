@@ -115,6 +115,7 @@ def test_the_key_service_reads_no_secret_and_no_backup(
     key_id = stage.active(ROTATING_SENDER, "signing")
     secret = f"pqtransfer/local/participants/{ROTATING_SENDER}/signing/{key_id[:16]}"
     _require_refused(service.client("secretsmanager").get_secret_value, SecretId=secret)
+    _require_no_self_service(service, act_as(None), secret)
     place = {"Bucket": stage.deployment.key_backups_bucket, "Key": f"backups/{ROTATING_SENDER}/signing/{key_id}.json"}
     _require_refused(service.client("s3").get_object, **place)
     kms = act_as(None).client("kms")
@@ -129,6 +130,24 @@ def test_the_key_service_reads_no_secret_and_no_backup(
 def _require_refused(call: Callable[..., Any], **arguments: Any) -> None:
     with pytest.raises(ClientError, match=r"AccessDenied|not authorized|403"):
         call(**arguments)
+
+
+def _require_no_self_service(service: CloudSession, administrator: CloudSession, secret: str) -> None:
+    """It writes the policies of secrets, but none that lets it read one."""
+    before = administrator.client("secretsmanager").get_resource_policy(SecretId=secret)["ResourcePolicy"]
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "*"},
+        "Action": "secretsmanager:GetSecretValue",
+        "Resource": "*",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    secrets = service.client("secretsmanager")
+    secrets.put_resource_policy(SecretId=secret, ResourcePolicy=policy)
+    try:
+        _require_refused(secrets.get_secret_value, SecretId=secret)
+    finally:
+        secrets.put_resource_policy(SecretId=secret, ResourcePolicy=before)
 
 
 def _variable(stage: KeyStage, function: str, name: str) -> str:

@@ -37,8 +37,8 @@ ROTATION = [
     "SendMessage", "TransactWriteItems", "CreateSecret", "PutResourcePolicy", "PutSecretValue", "PutObject",
     "SendMessage", "SendMessage", "SendMessage", "TransactWriteItems", "PutEvents",
 ]  # fmt: skip
-"""What a rotation of a KEM key writes: record, version, secret in three steps, backup, a record of each key that is read
-(a signing key needs no other to be proven with), records, activation, event."""
+"""What a rotation of a KEM key writes: record, version, secret in three steps, backup, a record of each key that is
+read (a signing key needs no other to be proven with), records, activation, event."""
 
 
 class Context:
