@@ -1,8 +1,6 @@
 """`pqtransfer keys report-compromise`, `incident`, `incidents`: report lost keys, and watch what is done about them."""
 
-import getpass
 import json
-import socket
 import time
 from datetime import datetime
 from pathlib import Path
@@ -67,7 +65,6 @@ def report_compromise(
     incident = _connect(deployment).report(
         name,
         reason=reason,
-        reported_by=f"{getpass.getuser()}@{socket.gethostname()}",
         key_ids=key or [],
         since=None if since is None else since if since.tzinfo else since.replace(tzinfo=UTC),
         incident_id=incident_id,

@@ -5,12 +5,13 @@ incident = incidents.report("hospital-b", reason="a laptop was stolen")
 report = incidents.read_report(incident.incident_id)
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 
 from pydantic import ValidationError
 from uuid6 import uuid7
 
+from pqtransfer.aws.callers import name_caller
 from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
 from pqtransfer.aws.incidents import DynamoIncidentStore
 from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
@@ -31,16 +32,17 @@ class InvalidReportError(InputError):
 class Incidents:
     """The incidents of one deployment."""
 
-    def __init__(self, *, store: IncidentStore, respond: RemoteFunction) -> None:
+    def __init__(self, *, store: IncidentStore, respond: RemoteFunction, name_caller: Callable[[], str]) -> None:
+        """`name_caller` says who reports: the ARN that AWS has authenticated."""
         self._store = store
         self._respond = respond
+        self._name_caller = name_caller
 
     def report(
         self,
         participant: str,
         *,
         reason: str,
-        reported_by: str,
         key_ids: Sequence[str] = (),
         since: datetime | None = None,
         incident_id: str | None = None,
@@ -63,7 +65,7 @@ class Incidents:
                 key_ids=tuple(key_ids) or None,
                 since=since,
                 reason=reason,
-                reported_by=reported_by,
+                reported_by=self._name_caller(),
                 reported_at=datetime.now(UTC),
             )
         except ValidationError as error:
@@ -112,5 +114,8 @@ def connect_incidents(deployment: Deployment) -> Incidents:
         respond=LambdaFunction(
             session.client("lambda", endpoint_url=deployment.endpoint_url, config=waiting),
             function_name=deployment.functions.respond_to_compromise,
+        ),
+        name_caller=lambda: name_caller(
+            session.client("sts", endpoint_url=deployment.endpoint_url, config=client_config())
         ),
     )

@@ -14,6 +14,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
+from functions.renew_envelopes.pages import Page
+from functions.respond_to_compromise.messages import read_incident_id
+from functions.respond_to_compromise.messages import read_report as read_compromise
 from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
 from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header, read_logged_event
@@ -39,6 +42,7 @@ from pqtransfer.crypto.manifest import MANIFEST_CONTEXT, SignedManifest
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.crypto.succession import Succession, sign_succession
 from pqtransfer.errors import PqtransferError
+from pqtransfer.protection.incidents import CompromiseReported
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request, sign_request
 from tests.containers import Container, make_bytes, make_identity, open_container
@@ -55,6 +59,18 @@ MANIFEST = SignedManifest.from_json(CONTAINER.manifest_json).body
 _KEY_BACKUPS = json.loads((Path(__file__).resolve().parents[1] / "vectors" / "key-backup.json").read_text())
 _RECOVERY_KEY = PrivateKey(KeyPurpose.KEM, "PQT-2", SecretBytes(bytes.fromhex(_KEY_BACKUPS["recovery_seed"])))
 _SUCCESSION = sign_succession(BOB, PrivateIdentity("bob", kem=ALICE.kem, signing=ALICE.signing).to_public()).to_json()
+_REPORT = json.dumps(
+    {
+        "incident_id": "i-1",
+        "participant": "bob",
+        "key_ids": ["ab" * 32],
+        "since": "2026-01-01T00:00:00Z",
+        "reason": "stolen",
+        "reported_by": "soc",
+        "reported_at": "2026-01-02T00:00:00Z",
+    }
+).encode()
+_PAGE = json.dumps({"key_id": "ab" * 32, "correlation_id": "c-1", "cursor": "recipient#x"}).encode()
 FILES = ("payload", "manifest_json", "envelope_json")
 SEGMENT_SIZE = 64
 REQUEST = TransferRequest(
@@ -245,6 +261,21 @@ def read_request(data: bytes) -> bool:
         return False
     assert TransferRequest.from_json(request.to_json()) == request
     return True
+
+
+def read_report(data: bytes) -> bool:
+    """A report of a lost key from the bus, a message about an incident, a page of envelopes: each or none of them."""
+    taken = False
+    with suppress(PqtransferError, ValueError, RecursionError):
+        reported = read_compromise(json.loads(data))
+        assert CompromiseReported.model_validate_json(reported.model_dump_json()) == reported
+        taken = True
+    text = data.decode(errors="replace")
+    with suppress(PqtransferError, RecursionError):
+        taken = bool(read_incident_id(text)) or taken
+    with suppress(ValueError):
+        taken = Page.model_validate_json(text) is not None or taken
+    return taken
 
 
 def read_audit_event(data: bytes) -> bool:
@@ -448,6 +479,7 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "floe-header": (read_floe_header, [CIPHER.header]),
     "message": (read_message, [sign_request(REQUEST, ALICE.signing).encode()]),
     "request": (read_request, [_REQUEST_JSON, _REQUEST_JSON.replace(b"encrypt", b"rewrap")]),
+    "report": (read_report, [_REPORT, b'{"incident_id":"i-1"}', _PAGE]),
     "audit-event": (read_audit_event, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
     "audit-entry": (read_logged_entry, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
     "audit-bundle": (read_audit_bundle, [encode_bundle([*ENTRIES, b""]), encode_bundle([b"", b"a", b"bc"])]),

@@ -138,7 +138,11 @@ class Sites(Stage):
         store = DynamoIncidentStore(
             self._act_as("operator").resource("dynamodb").Table(self.deployment.incidents_table)
         )
-        return Incidents(store=store, respond=LambdaFunction(functions, function_name=name))
+        return Incidents(
+            store=store,
+            respond=LambdaFunction(functions, function_name=name),
+            name_caller=lambda: "soc@example.org",
+        )
 
     def witness(self) -> None:
         """Have the witness look at the log now; it does so by the minute."""

@@ -63,9 +63,7 @@ def test_a_lost_key_is_contained_and_everything_under_it_is_seen_to(
 
     incidents, holder = sites.incidents(), sites.holder("lost-x", role="submitter")
     began = time.monotonic()
-    incident = incidents.report(
-        "lost-b", key_ids=[kem.key_id], reason="a laptop was stolen", reported_by="soc@example.org"
-    )
+    incident = incidents.report("lost-b", key_ids=[kem.key_id], reason="a laptop was stolen")
     with pytest.raises(ParticipantNotReadyError):  # no new envelope
         sites.client("submitter").send(str(model), sender=holder, recipients=["lost-b"])
     assert time.monotonic() - began < CONTAINED_WITHIN_SECONDS

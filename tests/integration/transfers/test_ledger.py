@@ -115,6 +115,10 @@ class TwoLedgers(RuleBasedStateMachine):
     def cancel(self, transfer_id: str) -> None:
         self.both(lambda ledger: ledger.cancel(transfer_id, at=self.clock.now()))
 
+    @rule(transfer_id=st.sampled_from(IDS), by=st.sampled_from(IDS))
+    def supersede(self, transfer_id: str, by: str) -> None:
+        self.both(lambda ledger: ledger.supersede(transfer_id, by=by))
+
     @invariant()
     def the_records_are_the_same(self) -> None:
         for transfer_id in IDS:
