@@ -1,7 +1,7 @@
 """The answer to a compromise, put together on AWS, with the queue by which it goes on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from uuid import uuid4
@@ -101,6 +101,25 @@ class IncidentService:
 
 def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService:
     """The service of this environment. Keys that it has read stay in memory for one call; each reading is on record."""
+    connected = _connect()
+    around = replace(connected.around, renewer=connected.make_renewer(), evidence=connected.make_evidence())
+    responder = Responder(around, now=lambda: datetime.now(UTC), has_time=has_time)
+    return IncidentService(responder, connected.send, connected.poll_seconds)
+
+
+@dataclass(frozen=True)
+class _Connected:
+    """What is connected once for each instance of the function, so that a report need not wait for it."""
+
+    around: Surroundings
+    make_renewer: Callable[[], EnvelopeRenewer]
+    make_evidence: Callable[[], AuditLogEvidence]
+    send: Callable[[str, int], None]
+    poll_seconds: int
+
+
+@cache
+def _connect() -> _Connected:
     settings, session = load_settings(RespondToCompromiseSettings), make_session()
     config = client_config()
     sqs, s3 = session.client("sqs", config=config), make_object_client(session)
@@ -111,11 +130,9 @@ def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService
     index = DynamoDependencyIndex.open(session, settings.envelopes_table)
     trail = _connect_trail(settings.audit_queue_url)
     reader = RoleKeyReader(session.client("sts", config=config))
-    around = Surroundings(
-        registry=registry,
-        index=index,
-        incidents=DynamoIncidentStore.open_table(session, settings.incidents_table),
-        renewer=EnvelopeRenewer(
+
+    def make_renewer() -> EnvelopeRenewer:
+        return EnvelopeRenewer(
             registry=registry,
             key_reader=RecordingKeyReader(reader, trail, KeyFacts(SERVICE, f"{SERVICE}-{uuid4()}")),
             ledger=ledger,
@@ -124,28 +141,35 @@ def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService
             trail=trail,
             minimum_suite_id=settings.minimum_suite,
             session_name=SERVICE,
-        ),
+        )
+
+    def make_evidence() -> AuditLogEvidence:
+        return AuditLogEvidence(
+            s3,
+            bucket=settings.audit_bucket,
+            trust=S3TrustBucket(s3, bucket=settings.audit_trust_bucket),
+            origin=settings.audit_origin,
+        )
+
+    def send(body: str, delay_seconds: int) -> None:
+        with translated(action="go on with an incident"):
+            sqs.send_message(QueueUrl=settings.incidents_queue_url, MessageBody=body, DelaySeconds=delay_seconds)
+
+    around = Surroundings(
+        registry=registry,
+        index=index,
+        incidents=DynamoIncidentStore.open_table(session, settings.incidents_table),
+        renewer=make_renewer(),
         ledger=ledger,
         containers=containers,
         key_orders=SqsKeyOrders(sqs, queue_url=settings.key_orders_queue_url),
         requests=SignedRequests(ledger, TransferQueue(sqs, queue_url=settings.queue_url)),
         announcer=BusAnnouncer(bus),
         alerts=EventBridgeAlerts(bus),
-        evidence=AuditLogEvidence(
-            s3,
-            bucket=settings.audit_bucket,
-            trust=S3TrustBucket(s3, bucket=settings.audit_trust_bucket),
-            origin=settings.audit_origin,
-        ),
+        evidence=make_evidence(),
         trail=trail,
     )
-
-    def send(body: str, delay_seconds: int) -> None:
-        with translated(action="go on with an incident"):
-            sqs.send_message(QueueUrl=settings.incidents_queue_url, MessageBody=body, DelaySeconds=delay_seconds)
-
-    responder = Responder(around, now=lambda: datetime.now(UTC), has_time=has_time)
-    return IncidentService(responder, send, settings.poll_seconds)
+    return _Connected(around, make_renewer, make_evidence, send, settings.poll_seconds)
 
 
 @cache

@@ -7,21 +7,41 @@ from pqtransfer.transfers.container import NotAContainerError, read_envelope, re
 from pqtransfer.transfers.dependencies import Dependency, DependencyIndex, describe_dependencies, find_stale
 from pqtransfer.transfers.folder import Folder
 
+MOST_ROUNDS = 5
+
 
 def settle_dependencies(transfer_id: str, container: Folder, *, index: DependencyIndex) -> tuple[Dependency, ...]:
     """Note what the container needs, forget what it does not need any more, and return what it needs.
 
+    Somebody may replace or remove the envelope meanwhile, and forget its rows, before those that were read here are
+    written: so it is looked at again, and what was written too late is taken back.
+
     Raises:
         PqtransferError: the container cannot be read, or is damaged; its rows stay as they are.
     """
+    written: set[Dependency] = set()
+    current = _read_dependencies(container)
+    for _ in range(MOST_ROUNDS):
+        index.note(current)
+        if current:
+            index.forget(find_stale({*index.find_of(transfer_id), *written}, current))
+        else:
+            index.forget(written)
+        written.update(current)
+        latest = _read_dependencies(container)
+        if latest == current:
+            break
+        current = latest
+    return current
+
+
+def _read_dependencies(container: Folder) -> tuple[Dependency, ...]:
+    """What the documents need; nothing when there is no envelope."""
     try:
         envelope = read_envelope(container).envelope
     except NotAContainerError:
         return ()
-    current = describe_dependencies(envelope, manifest_key_id=_manifest_key_id(container))
-    index.note(current)
-    index.forget(find_stale(index.find_of(transfer_id), current))
-    return current
+    return describe_dependencies(envelope, manifest_key_id=_manifest_key_id(container))
 
 
 def release_dependencies(transfer_id: str, container: Folder, *, index: DependencyIndex) -> None:

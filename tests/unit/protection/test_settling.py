@@ -1,5 +1,7 @@
 """The rows of a container follow what stands in it; what somebody is about to write, and what cannot be read, stays."""
 
+from collections.abc import Iterable
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,29 @@ def test_a_row_that_is_not_seen_yet_stays(container: InMemoryFolder) -> None:
     index.unseen = set()
     settle_dependencies(TRANSFER_ID, container, index=index)
     assert index.rows == NEEDED
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_rows_that_were_written_too_late_are_taken_back(container: InMemoryFolder, removed: bool) -> None:
+    """Another run renews or removes the envelope, and forgets its rows, while they are being written here."""
+    index, outran = InMemoryDependencyIndex(), list[bool]()
+    note = index.note
+
+    def note_late(rows: Iterable[Dependency]) -> None:
+        if not outran:
+            outran.append(True)
+            if removed:
+                del container.objects[ENVELOPE_NAME]
+            else:
+                container.put(ENVELOPE_NAME, make_container(b"model", recipients=("carol",)).envelope_json)
+        note(rows)
+
+    index.note = note_late  # type: ignore[method-assign]
+    index.unseen = NEEDED
+    needed = settle_dependencies(TRANSFER_ID, container, index=index)
+    assert index.rows == set(needed)
+    assert row(BOB, 1) not in index.rows
+    assert bool(needed) is not removed
 
 
 def test_a_damaged_envelope_keeps_its_rows(container: InMemoryFolder) -> None:
