@@ -66,7 +66,7 @@ def test_a_report_revokes_and_says_how_to_watch(deployment: Deployment) -> None:
     answer = run_json(
         *("report-compromise", "bob", "--reason", "stolen", "--key", kem.key_id, "--since", "2026-02-28T08:00:00Z")
     )
-    assert (answer["participant"], answer["keys_revoked"], answer["step"]) == ("bob", 1, "REVOKED")
+    assert (answer["participant"], answer["keys_revoked"], answer["step"]) == ("bob", 1, "RECORDED")
     assert answer["watch"] == f"pqtransfer keys incident {answer['incident_id']} --watch"
     revoked = deployment.registry.load("bob").find_key(kem.key_id)
     assert revoked is not None
@@ -88,7 +88,7 @@ def test_an_incident_is_reported_and_watched(deployment: Deployment) -> None:
     """As text for people and as JSON for scripts; watching shows progress on stderr and ends with the report."""
     sent = deployment.send("bob")
     run("report-compromise", "bob", "--reason", "stolen", "--incident", "i-1")
-    assert run_json("incident", "i-1")["step"] == "REVOKED"
+    assert run_json("incident", "i-1")["step"] == "RECORDED"
     deployment.finish("i-1")
     watched = run("incident", "i-1", "--watch", "--json")
     report = json.loads(watched.stdout)
