@@ -30,7 +30,7 @@ def record_deployment(
     caller = name_caller(session.client("sts", endpoint_url=endpoint_url, config=client_config()))
     trail: AuditTrail = connect_audit_trail(
         session,
-        queue_url=deployment.audit_queue_url,
+        queue_url=deployment.site_audit_queue_url,
         service=SERVICE,
         spool_directory=None,
         endpoint_url=endpoint_url,

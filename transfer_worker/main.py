@@ -48,6 +48,7 @@ POLLING_ATTEMPTS = 2
 
 LEAST_PROMPT_SECONDS = 8.0
 """A store under load needs a second or two for an answer, however short the lease is."""
+SPOOL_FOLDER = "workers"
 
 logger = Logger(service="transfer-worker")
 
@@ -86,7 +87,8 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         session,
         queue_url=settings.audit_queue_url,
         service="transfer-worker",
-        spool_directory=settings.audit_spool,
+        # Beside those of sites: their events may come by their own queue only.
+        spool_directory=settings.audit_spool / SPOOL_FOLDER if settings.audit_spool else None,
     )
     pipeline = TransferPipeline(
         storage=S3Storage(settings.data_bucket, data, sites),

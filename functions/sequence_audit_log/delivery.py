@@ -2,26 +2,27 @@
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from pqtransfer.audit.errors import LogMovedError, MalformedEventError, MalformedMessageError
-from pqtransfer.audit.events import read_event_header
+from pqtransfer.audit.events import AuditEvent, read_event_header
 from pqtransfer.audit.messages import unpack_message
+from pqtransfer.audit.origins import Origin, find_misfit
 from pqtransfer.audit.positions import RECENT_EVENTS
 from pqtransfer.audit.sequencer import Sequencer
-from pqtransfer.audit.sequencing import SequencedBatch
 from pqtransfer.crypto.canonical_json import write_canonical_json
 from pqtransfer.errors import IntegrityError, PqtransferError
 from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
 
+T = TypeVar("T")
+
 PRODUCERS_AT_MOST = 90
 """In one batch: DynamoDB moves 100 items together."""
-TRIES = 5
-"""Of one batch, while other sequencers are faster."""
+TRIES = 8
+"""Of one batch, while the sequencer of the other queue is faster."""
 
 
 class RefusedStore(Protocol):
@@ -56,12 +57,20 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Delivery:
-    """Takes deliveries by its ports. `now` is the time of this one."""
+    """Takes deliveries by its ports.
+
+    Args:
+        origin: the queue that this one came from.
+        now: the time of this one.
+        wait: is called after each race that was lost with how many were, so that the next one is won.
+    """
 
     sequencer: Sequencer
     store: RefusedStore
     alerts: Alerts
+    origin: Origin
     now: datetime
+    wait: Callable[[int], None]
 
     def take(self, messages: Sequence[Message]) -> Delivered:
         """Append what is in the messages. The first message that fails, and all behind it, are named as failed."""
@@ -70,7 +79,7 @@ class Delivery:
         try:
             entries = self._unpack(messages, owners, done)
             if not entries:  # what an earlier run did not come to is done all the same
-                self.sequencer.finish(time_seconds=int(self.now.timestamp()))
+                self._try(lambda: self.sequencer.finish(time_seconds=self._time_seconds))
             for batch in _split(entries):
                 self._append(batch, done)
                 begin += len(batch)
@@ -92,12 +101,24 @@ class Delivery:
             except MalformedMessageError as error:
                 self._refuse(message.body.encode(), str(error), done)
             else:
-                entries += found
-                owners += [place] * len(found)
+                fitting = [entry for entry in found if self._fits(entry, done)]
+                entries += fitting
+                owners += [place] * len(fitting)
         return entries
 
+    def _fits(self, entry: bytes, done: Delivered) -> bool:
+        """Whether it may have come from this queue; if not, it is refused. What is no event, the sequencer refuses."""
+        try:
+            event = AuditEvent.from_json(entry)
+        except MalformedEventError:
+            return True
+        misfit = find_misfit(event.producer, event.action, self.origin)
+        if misfit is not None:
+            self._refuse(entry, misfit, done)
+        return misfit is None
+
     def _append(self, batch: Sequence[bytes], done: Delivered) -> None:
-        sequenced = self._try(batch)
+        sequenced = self._try(lambda: self.sequencer.append(batch, time_seconds=self._time_seconds))
         for refusal in sequenced.refused:
             self._refuse(batch[refusal.place], refusal.reason, done)
         done.appended += sequenced.appended
@@ -107,12 +128,17 @@ class Delivery:
             producer: sum(gap.last - gap.first + 1 for gap in gaps) for producer, gaps in sequenced.gaps.items()
         }
 
-    def _try(self, batch: Sequence[bytes]) -> SequencedBatch:
-        time_seconds = int(self.now.timestamp())
-        for _ in range(TRIES - 1):
-            with suppress(LogMovedError):
-                return self.sequencer.append(batch, time_seconds=time_seconds)
-        return self.sequencer.append(batch, time_seconds=time_seconds)
+    def _try(self, step: Callable[[], T]) -> T:
+        for lost in range(1, TRIES):
+            try:
+                return step()
+            except LogMovedError:
+                self.wait(lost)
+        return step()
+
+    @property
+    def _time_seconds(self) -> int:
+        return int(self.now.timestamp())
 
     def _refuse(self, data: bytes, reason: str, done: Delivered) -> None:
         digest = hashlib.sha256(data).hexdigest()

@@ -1,11 +1,16 @@
-"""Append what comes on the audit queue to the audit log. One delivery at a time: all messages have one group.
+"""Append what comes on the two audit queues to the audit log: what the system sends, and what sites send.
+
+Of each queue there is one delivery at a time, as all its messages have one group. Of two that meet, one loses, and
+tries again a moment later.
 
 A message is deleted when each of its events is in the log, or is kept under `refused/` with the reason. When the log
 cannot be appended to, messages stay in the queue and come again; if somebody has changed the log, an alert says so.
 """
 
 import json
+import random
 import time
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -17,6 +22,7 @@ from functions.sequence_audit_log.delivery import Delivery, Message, make_damage
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from pqtransfer.audit.derived_keys import LOG_KINDS, derive_signers
 from pqtransfer.audit.note_keys import NoteSigner
+from pqtransfer.audit.origins import Origin
 from pqtransfer.audit.sequencer import Sequencer
 from pqtransfer.aws.alerts import EventBridgeAlerts
 from pqtransfer.aws.audit_log import S3LogStore
@@ -27,10 +33,12 @@ from pqtransfer.aws.clients import client_config, make_object_client, make_sessi
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.aws.failures import CloudError
 from pqtransfer.environment import load_settings
-from pqtransfer.errors import IntegrityError
+from pqtransfer.errors import InputError, IntegrityError
 
 SOURCE = "pqtransfer"
 SIGNED_DETAIL_TYPE = "AuditCheckpointSigned"
+FIRST_WAIT_SECONDS, WAIT_AT_MOST_SECONDS = 0.1, 2.0
+"""After a lost race: at most 0.1 s, then twice as long each time. Seven of them are less than 8 s."""
 
 logger = Logger(service="sequence_audit_log")
 
@@ -41,8 +49,9 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
     started = time.monotonic()
     messages = [Message(record["messageId"], record["body"]) for record in event["Records"]]
     settings = load_settings(SequenceAuditLogSettings)
+    origin = find_origin({str(record["eventSourceARN"]) for record in event["Records"]}, settings)
     try:
-        delivery = connect_delivery(settings)
+        delivery = connect_delivery(settings, origin)
     except IntegrityError as error:  # other keys than these were published
         EventBridgeAlerts(_connect_bus(settings)).raise_alert(make_damage_alert(error, now=datetime.now(UTC)))
         raise
@@ -65,7 +74,32 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
     return {"batchItemFailures": [{"itemIdentifier": each} for each in delivered.failed]}
 
 
-def connect_delivery(settings: SequenceAuditLogSettings) -> Delivery:
+class UnknownQueueError(InputError):
+    """A delivery is not of one of the two audit queues."""
+
+    def __init__(self, arns: AbstractSet[str]) -> None:
+        super().__init__(f"{', '.join(sorted(arns))} is none of the audit queues; see which ones run this function")
+
+
+def find_origin(arns: AbstractSet[str], settings: SequenceAuditLogSettings) -> Origin:
+    """Which queue a delivery came from, as Lambda says: the senders have no say in it.
+
+    Raises:
+        UnknownQueueError: from none of the two, or from several.
+    """
+    origins = {settings.audit_queue_arn: Origin.SYSTEM, settings.site_audit_queue_arn: Origin.SITES}
+    if len(arns) != 1 or not arns <= origins.keys():
+        raise UnknownQueueError(arns)
+    (arn,) = arns
+    return origins[arn]
+
+
+def wait_after_race(lost: int) -> None:
+    """Sleep, longer after each race that was lost in a row, and never as long as the other one."""
+    time.sleep(random.uniform(0, min(WAIT_AT_MOST_SECONDS, FIRST_WAIT_SECONDS * 2.0 ** (lost - 1))))  # noqa: S311 - jitter
+
+
+def connect_delivery(settings: SequenceAuditLogSettings, origin: Origin) -> Delivery:
     """A delivery of this environment, on AWS."""
     session, config = make_session(), client_config()
     store = S3LogStore(make_object_client(session), bucket=settings.audit_bucket)
@@ -78,7 +112,9 @@ def connect_delivery(settings: SequenceAuditLogSettings) -> Delivery:
         ),
         store=store,
         alerts=EventBridgeAlerts(_connect_bus(settings)),
+        origin=origin,
         now=datetime.now(UTC),
+        wait=wait_after_race,
     )
 
 

@@ -15,6 +15,14 @@ class SequenceAuditLogSettings(EnvironmentSettings):
     audit_bucket: str = Field(description="the bucket of the audit log's files", examples=["audit"])
     audit_trust_bucket: str = Field(description="the bucket of the audit log's public keys", examples=["audit-trust"])
     audit_state_table: str = Field(description="the DynamoDB table of the audit log's state", examples=["audit-state"])
+    audit_queue_arn: str = Field(
+        description="the SQS queue that functions and workers send events to",
+        examples=["arn:aws:sqs:eu-central-1:123456789012:system.fifo"],
+    )
+    site_audit_queue_arn: str = Field(
+        description="the SQS queue that sites send events to",
+        examples=["arn:aws:sqs:eu-central-1:123456789012:sites.fifo"],
+    )
     log_keys_id: str = Field(
         description="the secret that the log's keys are derived from", examples=["pqtransfer/dev/audit/log-keys"]
     )

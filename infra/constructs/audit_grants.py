@@ -14,12 +14,13 @@ from infra.constructs.grants import use_table, via
 
 @dataclass(frozen=True)
 class AuditStores:
-    """What permissions of the audit log are about. `embedded` as in `DataStores`."""
+    """What permissions of the audit log are about. `queue` is the system's. `embedded` as in `DataStores`."""
 
     bucket_name: str
     trust_bucket_name: str
     state: dynamodb.ITable
     queue: sqs.IQueue
+    site_queue: sqs.IQueue
     log_secret_name: str
     witness_secret_name: str
     key: kms.IKey
@@ -27,11 +28,13 @@ class AuditStores:
 
 
 def write_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
-    """Send events to the audit log: whoever does anything worth proving. Nothing in it can be read or changed so."""
-    return [
-        iam.PolicyStatement(sid="WriteAudit", actions=["sqs:SendMessage"], resources=[audit.queue.queue_arn]),
-        _use_key("SealAudit", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "sqs"),
-    ]
+    """Send events to the audit log, as a function or a worker. Nothing in it can be read or changed so."""
+    return _write_audit(audit.queue, audit, stack)
+
+
+def write_audit_as_site(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Send events to the audit log, as a site: the sequencer takes no other name and no action of the system so."""
+    return _write_audit(audit.site_queue, audit, stack)
 
 
 def read_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
@@ -52,13 +55,13 @@ def read_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
 
 
 def sequence_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
-    """Be the sequencer: drain the queue, move the state, write files, sign with the log's keys. Never delete."""
+    """Be the sequencer: drain the queues, move the state, write files, sign with the log's keys. Never delete."""
     return [
         *read_audit(audit, stack),
         iam.PolicyStatement(
             sid="DrainAudit",
             actions=["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
-            resources=[audit.queue.queue_arn],
+            resources=[audit.queue.queue_arn, audit.site_queue.queue_arn],
         ),
         use_table("MoveAudit", audit.state, "GetItem", "BatchGetItem", "PutItem", "ConditionCheckItem"),
         iam.PolicyStatement(
@@ -150,6 +153,13 @@ def report_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStateme
         ),
         *write_audit(audit, stack),
         _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3"),
+    ]
+
+
+def _write_audit(queue: sqs.IQueue, audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    return [
+        iam.PolicyStatement(sid="WriteAudit", actions=["sqs:SendMessage"], resources=[queue.queue_arn]),
+        _use_key("SealAudit", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "sqs"),
     ]
 
 

@@ -1,4 +1,7 @@
-"""What the audit log stands on: bucket under Object Lock, trust bucket, state, queue, and the secrets of its keys.
+"""What the audit log stands on: bucket under Object Lock, trust bucket, state, queues, and the secrets of its keys.
+
+There are two queues, so that the sequencer knows where an event came from: one for the functions and workers, and one
+for sites.
 
 Two secrets, one for the log and one for its witness, are drawn by Secrets Manager itself when the stack is deployed: no
 person and no pipeline ever holds them, and there is no first run that could fail half-way. Signing keys are derived
@@ -44,6 +47,8 @@ class AuditStore(Construct):
         self.state = self._make_table()
         self.dead_letters = self._make_queue("DeadLetters")
         self.queue = self._make_queue("Events", dead_letters=self.dead_letters)
+        self.site_dead_letters = self._make_queue("SiteDeadLetters")
+        self.site_queue = self._make_queue("SiteEvents", dead_letters=self.site_dead_letters)
         self._make_secret("LogKeys", names.audit_log_secret)
         self._make_secret("WitnessKeys", names.audit_witness_secret)
         self.stores = AuditStores(
@@ -51,6 +56,7 @@ class AuditStore(Construct):
             trust_bucket_name=names.audit_trust_bucket,
             state=self.state,
             queue=self.queue,
+            site_queue=self.site_queue,
             log_secret_name=names.audit_log_secret,
             witness_secret_name=names.audit_witness_secret,
             key=self.key,

@@ -37,7 +37,7 @@ class SiteRoles(Construct):
         stack = Stack.of(self)
         reads = [
             # What a site does with keys and models is for the log, too.
-            *audit_grants.write_audit(audit, stack),
+            *audit_grants.write_audit_as_site(audit, stack),
             grants.read_models(stores),
             grants.find_models(stores),
             grants.use_table("ReadTransfers", stores.transfers, "GetItem"),

@@ -98,20 +98,26 @@ class AuditFunctionsStack(Stack):
             names=self._names,
             package=FunctionPackage("sequence_audit_log", parts=PARTS),
             settings=SequenceAuditLogSettings,
-            values={**self._values, "log_keys_id": stores.log_secret_name},
+            values={
+                **self._values,
+                "audit_queue_arn": stores.queue.queue_arn,
+                "site_audit_queue_arn": stores.site_queue.queue_arn,
+                "log_keys_id": stores.log_secret_name,
+            },
             statements=[*audit_grants.sequence_audit(stores, self), *self._tell()],
             layer=self._layer,
             log_key=self._storage.stores.data_key,
             memory_mib=SEQUENCER_MEMORY_MIB,
         )
-        lambda_.EventSourceMapping(
-            self,
-            "Events",
-            target=function.function,
-            event_source_arn=stores.queue.queue_arn,
-            batch_size=BATCH_SIZE,
-            report_batch_item_failures=True,
-        )
+        for name, queue in (("Events", stores.queue), ("SiteEvents", stores.site_queue)):
+            lambda_.EventSourceMapping(
+                self,
+                name,
+                target=function.function,
+                event_source_arn=queue.queue_arn,
+                batch_size=BATCH_SIZE,
+                report_batch_item_failures=True,
+            )
         return function
 
     def _make_witness(self) -> PythonFunction:

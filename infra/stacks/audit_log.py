@@ -12,7 +12,7 @@ from infra.outputs import add_outputs
 
 
 class AuditLogStack(Stack):
-    """Files, state, queue and keys of the audit log. Needs no other stack, so that every other may write to it."""
+    """Files, state, queues and keys of the audit log. Needs no other stack, so that every other may write to it."""
 
     def __init__(
         self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names, **kwargs: Any
@@ -24,6 +24,8 @@ class AuditLogStack(Stack):
             self,
             AuditQueueUrl=self.store.queue.queue_url,
             AuditDeadLetterQueueUrl=self.store.dead_letters.queue_url,
+            SiteAuditQueueUrl=self.store.site_queue.queue_url,
+            SiteAuditDeadLetterQueueUrl=self.store.site_dead_letters.queue_url,
             AuditBucket=self.store.bucket.bucket_name,
             AuditTrustBucket=self.store.trust.bucket_name,
             AuditStateTable=self.store.state.table_name,

@@ -1,7 +1,8 @@
 """One check of a log by its reader: the verifier, what was trusted before, and what a purge accounts for.
 
-A purge is believed when the log itself tells of it: an event `audit.purge` says up to which entry, and carries the
-digest of the producers' numbers there. The file `purged` has these numbers; it is believed by this digest alone.
+A purge is believed when the log itself tells of it: an event `audit.purge` of the function that purges says up to
+which entry, and carries the digest of the producers' numbers there. The file `purged` has these numbers; it is believed
+by this digest alone.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from pqtransfer.audit.errors import MalformedEventError
 from pqtransfer.audit.events import AuditEvent
 from pqtransfer.audit.findings import Finding, FindingKind, Report
 from pqtransfer.audit.log_files import LogFiles
+from pqtransfer.audit.origins import KEEPER_SERVICE, name_service
 from pqtransfer.audit.tiles import TILE_WIDTH, ReadTile
 from pqtransfer.audit.trusted_log import TrustedLog
 from pqtransfer.audit.verifier import VisitEntry, verify_log
@@ -113,11 +115,16 @@ def _watch_reading(files: LogFiles, watch: Callable[[int], None] | None) -> Read
 
 
 def read_purge(entry: bytes, first_kept: int) -> list[str]:
-    """The digest in a purge event about this entry; nothing when it is about another, or no such event."""
+    """The digest in a purge event about this entry; nothing when it is about another, or no such event.
+
+    Only the word of the service that purges counts: the sequencer lets nobody but the system use its name.
+    """
     try:
         event = AuditEvent.from_json(entry)
     except MalformedEventError:
         return []
-    if event.action != PURGE_ACTION or not event.succeeded or event.details.get(FIRST_KEPT) != str(first_kept):
+    if event.action != PURGE_ACTION or name_service(event.producer) != KEEPER_SERVICE:
+        return []
+    if not event.succeeded or event.details.get(FIRST_KEPT) != str(first_kept):
         return []
     return [event.details.get(NUMBERS_SHA256, "")]

@@ -15,6 +15,7 @@ from pqtransfer.audit.checkpoints import CHECKPOINT_PATH, TrustPolicy, open_chec
 from pqtransfer.audit.errors import TileMissingError, UnaccountedPurgeError
 from pqtransfer.audit.events import AuditFacts, EventKind, Target, read_event_header
 from pqtransfer.audit.log_files import LogFiles, read_log
+from pqtransfer.audit.origins import KEEPER_SERVICE
 from pqtransfer.audit.positions import Numbering
 from pqtransfer.audit.retention import BundleAge, RetentionRules, judge_bundle, plan_archive, plan_purge
 from pqtransfer.audit.retention_store import Announced, RetentionState, RetentionStore
@@ -25,7 +26,7 @@ from pqtransfer.audit.trusted_log import TrustedLog
 from pqtransfer.audit.verifier import GAPS_REPORTED
 
 ARCHIVE_ACTION = "audit.archive"
-ACTOR = "archive-audit-log"
+ACTOR = KEEPER_SERVICE
 BUNDLES_AT_ONCE = 500
 """Archived, and purged, in one run: what a function comes to in its time. The next run goes on."""
 

@@ -15,13 +15,14 @@ from pqtransfer.audit.errors import LogMovedError, TileMissingError
 from pqtransfer.audit.notes import NOTE_LIMIT_BYTES
 from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.aws.audit_files import S3LogFiles
-from pqtransfer.aws.failures import CloudNotFoundError, ConditionFailedError, translated
+from pqtransfer.aws.failures import CloudNotFoundError, CloudUnavailableError, ConditionFailedError, translated
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 UNWITNESSED_PATH = "unwitnessed"
 REFUSED_PREFIX = "refused/"
+CONFLICT_CODE = "ConditionalRequestConflict"
 STAGED_LIMIT_BYTES = 256 << 20
 
 
@@ -97,5 +98,12 @@ class S3LogStore(S3LogFiles):
                 self.replaced.append(path)
 
     def _put(self, path: str, data: bytes, **condition: Any) -> None:
-        with translated(action=f"write s3://{self._bucket}/{path}"):
-            self._client.put_object(Bucket=self._bucket, Key=path, Body=data, ChecksumAlgorithm="SHA256", **condition)
+        try:
+            with translated(action=f"write s3://{self._bucket}/{path}"):
+                self._client.put_object(
+                    Bucket=self._bucket, Key=path, Body=data, ChecksumAlgorithm="SHA256", **condition
+                )
+        except CloudUnavailableError as error:
+            if error.aws_code != CONFLICT_CODE:
+                raise
+            raise LogMovedError from error  # two sequencers at the same moment

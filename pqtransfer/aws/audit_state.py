@@ -21,6 +21,7 @@ PRODUCER_PREFIX = "producer#"
 PRODUCERS_AT_MOST = 99
 POSITION_LIMIT_BYTES = 64 * 1024
 READS_AT_MOST = 8
+CONFLICT_CODES = ("TransactionConflict", "TransactionConflictException", "TransactionInProgressException")
 """Of one batch of items, each time for those that DynamoDB did not come to."""
 
 
@@ -99,6 +100,10 @@ class DynamoStateStore:
                 self._client.transact_write_items(TransactItems=items)
         except ConditionFailedError:
             raise LogMovedError from None
+        except CloudUnavailableError as error:
+            if error.aws_code not in CONFLICT_CODES:
+                raise
+            raise LogMovedError from error  # two sequencers at the same moment: neither has moved it
 
 
 def _write_item(name: str, document: bytes) -> dict[str, Any]:

@@ -60,7 +60,7 @@ class Connections:
         """The audit log."""
         return connect_audit_trail(
             self.session,
-            queue_url=self.deployment.audit_queue_url,
+            queue_url=self.deployment.site_audit_queue_url,
             service="client",
             spool_directory=self.audit_spool,
             endpoint_url=self.deployment.endpoint_url,

@@ -70,6 +70,8 @@ class Deployment(BaseModel):
     key_orders_queue_url: str
     audit_queue_url: str
     audit_dead_letter_queue_url: str
+    site_audit_queue_url: str
+    site_audit_dead_letter_queue_url: str
     audit_bucket: str
     audit_trust_bucket: str
     audit_state_table: str

@@ -67,9 +67,11 @@ def test_events_wait_for_days_when_nothing_can_be_appended(synthesized: Synthesi
     queues = synthesized.resources("AWS::SQS::Queue", "AuditLog")
     assert all(each["FifoQueue"] is True for each in queues.values())
     assert {each["MessageRetentionPeriod"] for each in queues.values()} == {14 * 24 * 3600}
-    (events,) = [each for each in queues.values() if "RedrivePolicy" in each]
-    assert events["RedrivePolicy"]["maxReceiveCount"] == 1000
+    events = [each for each in queues.values() if "RedrivePolicy" in each]
+    assert [each["RedrivePolicy"]["maxReceiveCount"] for each in events] == [1000, 1000]
+    assert len({json.dumps(each["RedrivePolicy"]["deadLetterTargetArn"]) for each in events}) == 2
     mappings = synthesized.resources("AWS::Lambda::EventSourceMapping", "AuditFunctions")
+    assert len(mappings) == 2
     for mapping in mappings.values():
         assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
 
@@ -166,9 +168,18 @@ def test_the_log_is_checked_by_the_clock(synthesized: Synthesized) -> None:
 
 
 def test_whoever_does_something_may_say_so(synthesized: Synthesized) -> None:
-    """Workers and sites write to the audit queue; writing is all that they may."""
+    """Workers and functions write to one audit queue, sites to the other; writing is all that they may."""
     writers = [holder for holder, each in synthesized.statements() if each.get("Sid") == "WriteAudit"]
     assert len(writers) >= 4
+    queues = {
+        holder: json.dumps(each["Resource"])
+        for holder, each in synthesized.statements()
+        if each.get("Sid") == "WriteAudit"
+    }
+    sites = {holder for holder, queue in queues.items() if "AuditSiteEvents" in queue}
+    assert len(sites) == 3
+    assert all(any(role in holder for role in ("Submitter", "Recipient", "Operator")) for holder in sites)
+    assert all("AuditEvents" in queues[holder] for holder in set(queues) - sites)
     readers = {holder for holder, each in synthesized.statements() if "sqs:ReceiveMessage" in actions_of(each)}
     drains = {holder for holder, each in synthesized.statements() if each.get("Sid") == "DrainAudit"}
     assert len(drains) == 1

@@ -93,8 +93,9 @@ class Scene:
 
     def queue_length(self) -> int:
         names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-        answer = self._sqs.get_queue_attributes(QueueUrl=self.deployment.audit_queue_url, AttributeNames=names)
-        return sum(int(answer["Attributes"][name]) for name in names)
+        urls = (self.deployment.audit_queue_url, self.deployment.site_audit_queue_url)
+        answers = [self._sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names) for url in urls]
+        return sum(int(answer["Attributes"][name]) for answer in answers for name in names)
 
     @property
     def state(self) -> LogState:

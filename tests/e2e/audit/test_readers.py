@@ -105,7 +105,7 @@ def desk(cloud: EmbeddedCloud, deployment: Deployment, act_as: ActAs, tmp_path_f
         ).to_json()
         for number in range(EVENTS)
     ]
-    sink = SqsEventSink(act_as("operator").client("sqs"), queue_url=deployment.audit_queue_url)
+    sink = SqsEventSink(act_as("worker").client("sqs"), queue_url=deployment.audit_queue_url)
     before = made.find_size()
     for first in range(0, EVENTS, SENT_AT_ONCE):
         sink.send(entries[first : first + SENT_AT_ONCE])

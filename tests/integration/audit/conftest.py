@@ -14,6 +14,7 @@ from pqtransfer.audit.checking import check_log
 from pqtransfer.audit.checkpoints import Checkpoint
 from pqtransfer.audit.findings import Report
 from pqtransfer.audit.log_files import read_log
+from pqtransfer.audit.origins import Origin
 from pqtransfer.audit.sequencer import Sequencer
 from pqtransfer.audit.tiled_tree import TiledTree
 from pqtransfer.aws.audit_log import S3LogStore
@@ -35,14 +36,17 @@ class AuditCloud:
 
     def __post_init__(self) -> None:
         self.alerts = InMemoryAlerts()
+        self.waits = list[int]()
         self.store = S3LogStore(self.s3, bucket=BUCKET)
         self.states = DynamoStateStore(self.dynamodb, table=TABLE)
 
-    def make_delivery(self, plan: FaultPlan | None = None) -> Delivery:
+    def make_delivery(self, plan: FaultPlan | None = None, *, origin: Origin = Origin.SYSTEM) -> Delivery:
         plan = plan or FaultPlan()
         store = S3LogStore(self.s3, bucket=BUCKET)
         sequencer = Sequencer(ORIGIN, log=Faulty(store, plan), states=Faulty(self.states, plan), signers=LOG_SIGNERS)
-        return Delivery(sequencer=sequencer, store=store, alerts=self.alerts, now=NOW)
+        return Delivery(
+            sequencer=sequencer, store=store, alerts=self.alerts, origin=origin, now=NOW, wait=self.waits.append
+        )
 
     def read_entries(self) -> Sequence[bytes]:
         """What is in the log, each entry checked."""

@@ -3,12 +3,19 @@
 import base64
 import json
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from functions.sequence_audit_log.delivery import Delivered, Message
+from functions.sequence_audit_log.handler import UnknownQueueError, find_origin
+from functions.sequence_audit_log.settings import SequenceAuditLogSettings
 from pqtransfer.audit.errors import LogMovedError
+from pqtransfer.audit.events import EventKind, Target
 from pqtransfer.audit.messages import EVENTS_AT_MOST, pack_messages
+from pqtransfer.audit.origins import Origin
 from pqtransfer.audit.positions import ProducerPosition
 from pqtransfer.aws.audit_state import PRODUCERS_AT_MOST
 from pqtransfer.aws.failures import CloudUnavailableError
@@ -20,7 +27,8 @@ FIRST, SECOND = range(1, 251), range(251, 311)
 
 
 def make_entries(numbers: Sequence[int] | range, producer: str = "worker/a") -> list[bytes]:
-    return [make_event(sequence=number, producer=producer).to_json() for number in numbers]
+    kind = EventKind.ACCESS if producer.startswith("client/") else EventKind.KEY
+    return [make_event(kind, sequence=number, producer=producer).to_json() for number in numbers]
 
 
 def make_messages(entries: Sequence[bytes]) -> list[Message]:
@@ -113,6 +121,112 @@ def test_what_is_no_event_is_kept_and_told(audit_cloud: AuditCloud) -> None:
     assert all(each["reason"] for each in documents)
     again = audit_cloud.make_delivery().take(messages)
     assert (again.appended, again.repeated, again.refused) == (0, 3, 3)
+
+
+@pytest.mark.requirement("D7.3", "D7.5", "S4.7")
+def test_what_does_not_fit_the_queue_it_came_from_is_kept_and_told(audit_cloud: AuditCloud) -> None:
+    """A site speaks for the function that purges, and purges in its own name; the system speaks for a site."""
+    own = make_entries(range(1, 4), "client/a")
+    purge = {"kind": EventKind.ADMINISTRATION, "action": "audit.purge", "target": Target(type="log", id="x")}
+    forged = [make_event(producer=name, **purge).to_json() for name in ("archive-audit-log/a", "client/b")]  # type: ignore[arg-type]
+    messages = make_messages([own[0], *forged, *own[1:]])
+    done = audit_cloud.make_delivery(origin=Origin.SITES).take(messages)
+    assert (done.appended, done.refused, done.failed) == (3, 2, [])
+    done = audit_cloud.make_delivery().take(make_messages([forged[0], make_entries([4], "client/a")[0]]))
+    assert (done.appended, done.refused) == (1, 1)
+    assert audit_cloud.read_entries() == [*own, forged[0]]
+    assert audit_cloud.alerts.codes == ["audit-entry-refused"] * 3
+    for each in audit_cloud.alerts.raised:
+        kept = json.loads(audit_cloud.s3.get_object(Bucket=BUCKET, Key=each.details["kept_at"])["Body"].read())
+        assert "queue of the" in kept["reason"]
+
+
+@pytest.mark.requirement("D7.3", "N10")
+def test_the_sequencers_of_both_queues_race_and_lose_nothing(audit_cloud: AuditCloud) -> None:
+    """Each delivery loses some races, waits a little longer each time, and is appended in the same invocation."""
+    rounds, lost = 12, list[int]()
+    commit = audit_cloud.states.commit
+    others = [make_messages(make_entries([number], "client/a")) for number in range(1, rounds * 3 + 1)]
+    racing = False
+
+    def commit_late(**arguments: object) -> None:
+        nonlocal racing
+        if not racing and len(lost) % 3:  # two races of three are lost
+            racing = True
+            assert audit_cloud.make_delivery(origin=Origin.SITES).take(others.pop(0)).failed == []
+            racing = False
+        if not racing:
+            lost.append(1)
+        commit(**arguments)  # type: ignore[arg-type]
+
+    audit_cloud.states.commit = commit_late  # type: ignore[method-assign]
+    for number in range(1, rounds + 1):
+        done = audit_cloud.make_delivery().take(make_messages(make_entries([number])))
+        assert (done.appended, done.failed) == (1, [])
+    sites = rounds * 3 - len(others)
+    assert sites >= rounds // 2
+    assert audit_cloud.waits.count(1) >= rounds // 2
+    entries = audit_cloud.read_entries()
+    assert sorted(entries) == sorted(
+        [*make_entries(range(1, rounds + 1)), *make_entries(range(1, sites + 1), "client/a")]
+    )
+    assert audit_cloud.check().findings == []
+    assert audit_cloud.alerts.raised == []
+
+
+@pytest.mark.requirement("D7.3", "N10")
+def test_two_sequencers_in_threads_lose_nothing(audit_cloud: AuditCloud) -> None:
+    """As two event sources run them: at the same time, again and again."""
+    failed = list[str]()
+
+    def run(origin: Origin, producer: str) -> None:
+        for number in range(1, 16):
+            messages = make_messages(make_entries([number], producer))
+            while audit_cloud.make_delivery(origin=origin).take(messages).failed:  # as the queue does: it comes again
+                failed.append(producer)
+
+    with ThreadPoolExecutor(2) as pool:
+        runs = [pool.submit(run, Origin.SYSTEM, "worker/a"), pool.submit(run, Origin.SITES, "client/a")]
+        for each in runs:
+            each.result()
+    entries = audit_cloud.read_entries()
+    assert sorted(entries) == sorted([*make_entries(range(1, 16)), *make_entries(range(1, 16), "client/a")])
+    assert audit_cloud.check().findings == []
+    assert audit_cloud.alerts.raised == []
+
+
+def test_conflicts_in_the_same_moment_are_lost_races(audit_cloud: AuditCloud) -> None:
+    """DynamoDB and S3 refuse one of two that come at once, or both: the delivery tries again, and nothing fails."""
+    conflicts = {
+        "transact_write_items": {
+            "Error": {"Code": "TransactionCanceledException"},
+            "CancellationReasons": [{"Code": "TransactionConflict"}],
+        },
+        "put_object": {"Error": {"Code": "ConditionalRequestConflict"}},
+    }
+    for client, call in ((audit_cloud.dynamodb, "transact_write_items"), (audit_cloud.s3, "put_object")):
+        real, left = getattr(client, call), [1, 2]
+
+        def conflict(call: str = call, real: Any = real, left: list[int] = left, **arguments: Any) -> Any:
+            if left:
+                left.pop()
+                raise ClientError(conflicts[call], call)  # type: ignore[arg-type]
+            return real(**arguments)
+
+        setattr(client, call, conflict)
+    done = audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    assert (done.appended, done.failed) == (250, [])
+    assert audit_cloud.waits == [1, 2, 3, 4]
+
+
+def test_the_origin_is_what_lambda_says() -> None:
+    """The queue of each record; from another one, or from two at once, nothing is taken."""
+    settings = SequenceAuditLogSettings.model_construct(audit_queue_arn="arn:system", site_audit_queue_arn="arn:sites")
+    assert find_origin({"arn:system"}, settings) is Origin.SYSTEM
+    assert find_origin({"arn:sites"}, settings) is Origin.SITES
+    for arns in ({"arn:other"}, {"arn:system", "arn:sites"}, set[str]()):
+        with pytest.raises(UnknownQueueError):
+            find_origin(arns, settings)
 
 
 def test_when_a_refused_entry_cannot_be_kept_its_message_comes_again(audit_cloud: AuditCloud) -> None:

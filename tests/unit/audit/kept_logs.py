@@ -37,9 +37,11 @@ class KeptLog:
 
     def record(self, *facts: AuditFacts) -> None:
         for each in facts:
-            number = len([event for event in [*self.events, *self.pending] if event.producer == "archive/1"]) + 1
+            number = (
+                len([event for event in [*self.events, *self.pending] if event.producer == "archive-audit-log/1"]) + 1
+            )
             fields = each.model_dump() | {
-                "producer": "archive/1",
+                "producer": "archive-audit-log/1",
                 "sequence": number,
                 "event_id": f"0198c0de-0000-7000-9000-{number:012x}",
                 "time_ms": 1_790_000_000_000,

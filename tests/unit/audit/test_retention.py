@@ -46,7 +46,7 @@ def run_twice(log: KeptLog) -> RetentionOutcome:
 
 
 def actions(log: KeptLog) -> list[str]:
-    return [event.action for event in [*log.events, *log.pending] if event.producer == "archive/1"]
+    return [event.action for event in [*log.events, *log.pending] if event.producer == "archive-audit-log/1"]
 
 
 @pytest.mark.requirement("D7.6")

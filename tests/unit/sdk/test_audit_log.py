@@ -216,7 +216,7 @@ def purged(tmp_path: Path) -> Path:
     before = keep_numbers(EVENTS[:256])
     purge = make_event(
         EventKind.ADMINISTRATION,
-        producer="archive/a",
+        producer="archive-audit-log/a",
         action="audit.purge",
         target=Target(type="log", id="entries"),
         details={"first_kept": "256", "numbers_sha256": before.numbers_sha256},
@@ -239,6 +239,24 @@ def test_after_a_purge_the_rest_is_still_verified_and_proven(purged: Path) -> No
     with pytest.raises(EntryNotFoundError):
         log.prove(255)
     assert log.fetch(purged.parent / "copy").missing == []
+
+
+@pytest.mark.requirement("D7.5", "D7.6")
+@pytest.mark.parametrize("producer", ["client/a", "transfer-worker/a", "archive-audit-log-x/a"])
+def test_a_purge_that_somebody_else_tells_of_is_a_deletion(tmp_path: Path, producer: str) -> None:
+    """Only the word of the service that purges counts, whoever else got an event into the log."""
+    before = keep_numbers(EVENTS[:256])
+    forged = make_event(
+        EventKind.ADMINISTRATION,
+        producer=producer,
+        action="audit.purge",
+        target=Target(type="log", id="entries"),
+        details={"first_kept": "256", "numbers_sha256": before.numbers_sha256},
+    )
+    directory = write_log(tmp_path, [*EVENTS, forged])
+    (directory / "tile/entries/000").unlink()
+    (directory / "purged").write_bytes(before.to_bytes())
+    assert kinds(open_log(directory).verify()) == [FindingKind.ENTRIES_MISSING]
 
 
 @pytest.mark.requirement("D7.6")

@@ -27,6 +27,8 @@ OUTPUTS = {
     "PqtransferAuditLog-dev": {
         "AuditQueueUrl": "https://audit.fifo",
         "AuditDeadLetterQueueUrl": "https://audit-dead.fifo",
+        "SiteAuditQueueUrl": "https://site-audit.fifo",
+        "SiteAuditDeadLetterQueueUrl": "https://site-audit-dead.fifo",
         "AuditBucket": "audit",
         "AuditTrustBucket": "audit-trust",
         "AuditStateTable": "audit-state",
