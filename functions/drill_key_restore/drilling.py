@@ -66,8 +66,15 @@ class RestoreDrill:
 
         Raises:
             InvalidCursorError: the cursor is none of this registry.
-            UnavailableError: something does not answer, so that nothing is known.
+            UnavailableError: something does not answer, so that nothing is known. The administrators are told.
         """
+        try:
+            return self._drill_all(cursor=cursor, has_time=has_time)
+        except PqtransferError as error:
+            self._tell_of_failure(error)
+            raise
+
+    def _drill_all(self, *, cursor: str | None, has_time: Callable[[], bool]) -> DrillReport:
         report = DrillReport(next_cursor=cursor)
         while True:
             page = self.catalogue.list_keys(cursor=report.next_cursor)
@@ -98,6 +105,21 @@ class RestoreDrill:
             facts.append(self._describe(key, None))
         if facts:
             self.trail.record(*facts)
+
+    def _tell_of_failure(self, error: PqtransferError) -> None:
+        """A drill of all keys ended early: of those it did not come to, nobody knows whether they can be restored."""
+        self.alerts.raise_alert(
+            Alert(
+                code="key-drill-failed",
+                key="key-drill-failed",
+                severity=AlertSeverity.HIGH,
+                summary=f"the drill of key backups ended before all keys were tried: {error}"[:1024],
+                remedy="Mend what it names, and drill again: docs/runbooks/key-drill-failed.md",
+                raised_at=self.now,
+                correlation_id=self.correlation_id,
+                details={"error": error.code},
+            )
+        )
 
     def _describe(self, key: KeyVersion, error: PqtransferError | None) -> AuditFacts:
         return AuditFacts(

@@ -37,8 +37,10 @@ from pqtransfer.keys.registration import Refusal
 SERVICE = "drill_key_restore"
 METRICS_NAMESPACE = "pqtransfer"
 EVENT_SOURCE = "pqtransfer"
-DRILL_RESERVE_MS = 10_000
-"""What is not begun when this much time is left goes to another run."""
+DRILL_RESERVE_MS = 60_000
+"""What is not begun when this much time is left goes to another run. A page of keys takes some seconds."""
+PAGE_ITEMS = 25
+"""How many items of the registry a page has: what is begun within the reserve is done within it."""
 
 logger = Logger(service=SERVICE)
 metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
@@ -76,7 +78,7 @@ def connect_drill(settings: DrillKeyRestoreSettings, *, asked_by: str) -> Restor
     return RestoreDrill(
         environment=settings.environment,
         registry=DynamoKeyRegistry(dynamodb, table_name=settings.participants_table),
-        catalogue=DynamoKeyCatalogue(dynamodb, table_name=settings.participants_table),
+        catalogue=DynamoKeyCatalogue(dynamodb, table_name=settings.participants_table, page_items=PAGE_ITEMS),
         store=S3BackupStore(S3Connection.open(session).client, bucket=settings.key_backups_bucket),
         sealer=KmsBackupSealer(session.client("kms", config=config), key_arn=settings.key_backups_key_arn),
         trail=_connect_trail(settings.audit_queue_url),

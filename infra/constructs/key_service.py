@@ -34,6 +34,8 @@ VISIBILITY_TIMEOUTS = 6
 """How many runs of the function a message stays hidden for, as Lambda recommends."""
 SWEEP_EVERY = Duration.hours(1)
 DRILL_EVERY = Duration.days(7)
+DRILL_SECONDS = 900
+DRILL_MEMORY_MIB = 512
 PARTS = ("crypto", "keys", "audit", "operations", "transfers", "recording", "aws")
 
 
@@ -191,6 +193,8 @@ class KeyService(Construct):
             ],
             layer=parts.layer,
             log_key=stores.data_key,
+            memory_mib=DRILL_MEMORY_MIB,
+            timeout_seconds=DRILL_SECONDS,
         )
 
     def _run_every(self, id: str, interval: Duration, function: PythonFunction, *, body: dict[str, str]) -> None:

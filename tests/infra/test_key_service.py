@@ -66,6 +66,11 @@ def test_a_rotation_has_more_patience_than_time(synthesize: Synthesize) -> None:
     assert int(function["Environment"]["Variables"]["PQTRANSFER_ROTATION_PATIENCE_SECONDS"]) > function["Timeout"]
 
 
+def test_a_drill_has_time_for_pages_of_keys(synthesized: Synthesized) -> None:
+    """As long as a function may run; what it begins within the last minute is small enough to be done within it."""
+    assert find(synthesized, "AWS::Lambda::Function", "KeysDrillKeyRestore")["Timeout"] == 900
+
+
 def test_variables_fit_into_a_function(synthesize: Synthesize) -> None:
     """Lambda takes 4 KiB of variables, and the recovery key is more than half of that."""
     for function in synthesize("production").resources("AWS::Lambda::Function").values():

@@ -105,3 +105,14 @@ def test_what_does_not_answer_is_no_failure_of_a_key(world: World) -> None:
     with pytest.raises(UnavailableError):
         replace(make_drill(world, alerts), sealer=silent).drill_participant(NAME)
     assert alerts.raised == []
+
+
+def test_a_drill_that_ends_early_is_told_of(world: World) -> None:
+    """Nobody waits for a scheduled run: what stopped it comes as an alert, and the run fails."""
+    alerts = InMemoryAlerts()
+    world.trail.failure = UnavailableError("the audit log takes nothing")
+    with pytest.raises(UnavailableError):
+        make_drill(world, alerts).drill_all(cursor=None, has_time=lambda: True)
+    [alert] = alerts.raised
+    assert (alert.code, alert.severity) == ("key-drill-failed", "high")
+    assert "the audit log takes nothing" in alert.summary
