@@ -40,12 +40,13 @@ class NoBackupsError(InputError):
 
 
 class NoSigningKeyError(InputError):
-    """A KEM key was restored, and no signing key of its suite, without which there is no key directory."""
+    """A KEM key was restored, and no signing key of its suite: its directory has a new one, which nobody knows."""
 
     def __init__(self, participant: str, key_id: str) -> None:
         super().__init__(
-            f"there is no backup of a signing key that goes with KEM key {key_id[:KEY_ID_DIGITS]} of {participant}; "
-            "copy all of the participant's backups"
+            f"no signing key that goes with KEM key {key_id[:KEY_ID_DIGITS]} of {participant} could be restored; what "
+            "was sent to it can be opened all the same, but nobody accepts what the new signing key beside it signs; "
+            "to have the old one, copy all of the participant's backups, and restore into another directory"
         )
 
 
@@ -78,6 +79,7 @@ class OfflineRestore:
 
 @dataclass(frozen=True)
 class _Opened:
+    path: Path
     backup: KeyBackup
     key: PrivateKey
 
@@ -124,7 +126,8 @@ def restore_offline(
     """Make key directories from backup files: `OUT/PARTICIPANT/KEM_KEY_ID`, one for each KEM key.
 
     Each holds that KEM key and the participant's newest signing key of its suite, so that everything that was ever
-    wrapped to the participant can be opened. A file that cannot be used does not keep the others from being restored.
+    wrapped to the participant can be opened. A file that cannot be used does not keep the others from being restored:
+    a KEM key whose participant has no usable signing key left stands beside a new one, and in the answer as unusable.
 
     Args:
         environment: refuse backups of any other one.
@@ -151,7 +154,7 @@ def restore_offline(
         raise NoBackupsError(backups)
     restored: list[RestoredKeys] = []
     for name in sorted(opened):
-        restored.extend(_save_pairs(name, opened[name], out / name))
+        restored.extend(_save_pairs(name, opened[name], out / name, unusable))
     return OfflineRestore(tuple(restored), tuple(unusable))
 
 
@@ -164,21 +167,24 @@ def _open(path: Path, recovery_key: PrivateKey, *, environment: str | None) -> _
     backup = KeyBackup.from_json(read_key_file(path, private=False, limit_bytes=BACKUP_LIMIT_BYTES))
     if environment is not None and backup.environment != environment:
         raise BackupOfAnotherError(asked=environment, found=backup.environment)
-    return _Opened(backup, backup.open_with_recovery_key(recovery_key))
+    return _Opened(path, backup, backup.open_with_recovery_key(recovery_key))
 
 
-def _save_pairs(name: str, opened: list[_Opened], directory: Path) -> Iterator[RestoredKeys]:
+def _save_pairs(
+    name: str, opened: list[_Opened], directory: Path, unusable: list[UnusableBackup]
+) -> Iterator[RestoredKeys]:
     signing = sorted((each for each in opened if each.key.purpose is KeyPurpose.SIGNING), key=lambda each: each.made_at)
     for each in sorted(opened, key=lambda one: one.made_at):
         if each.key.purpose is not KeyPurpose.KEM:
             continue
         fitting = [
-            one
+            one.key
             for one in signing
             if (one.key.suite_id, one.backup.environment) == (each.key.suite_id, each.backup.environment)
         ]
         if not fitting:
-            raise NoSigningKeyError(name, each.backup.key_id)
+            unusable.append(UnusableBackup(each.path, NoSigningKeyError(name, each.backup.key_id)))
+            fitting = [generate_private_key(KeyPurpose.SIGNING, each.key.suite_id)]
         place = directory / each.backup.key_id[:KEY_ID_DIGITS]
-        public = save_identity(PrivateIdentity(name, kem=each.key, signing=fitting[-1].key), place)
+        public = save_identity(PrivateIdentity(name, kem=each.key, signing=fitting[-1]), place)
         yield RestoredKeys(name, each.backup.environment, public.kem.key_id, public.signing.key_id, place)

@@ -134,3 +134,26 @@ def test_a_recovery_key_that_others_can_read(recovery: Path) -> None:
     (recovery / "recovery-private-key.json").chmod(0o644)
     with pytest.raises(ExposedKeyError):
         load_recovery_key(recovery)
+
+
+@pytest.mark.requirement("D4.2")
+def test_a_damaged_signing_backup_keeps_no_kem_key_back(
+    tmp_path: Path, recovery: Path, identity: PrivateIdentity
+) -> None:
+    """What was sent to its participant opens all the same, everybody else is restored, and the answer says so."""
+    other = generate_identity("site-b", suite_id="PQT-1")
+    keys = [(name, key) for name, of in (("site-a", identity), ("site-b", other)) for key in (of.kem, of.signing)]
+    kem, signing, *_ = write_backups(tmp_path / "backups", recovery, *keys)
+    signing.write_bytes(signing.read_bytes()[:-20])
+    found = restore_offline(backups=tmp_path / "backups", recovery=recovery, out=tmp_path / "out")
+    assert [(each.participant, each.kem_key_id) for each in found.restored] == [
+        ("site-a", identity.kem.public_key.key_id),
+        ("site-b", other.kem.public_key.key_id),
+    ]
+    assert {(each.path, each.error.code) for each in found.unusable} == {
+        (signing, "MalformedDocument"),
+        (kem, "NoSigningKey"),
+    }
+    restored = load_private_identity(found.restored[0].directory)
+    assert restored.kem.to_json() == identity.kem.to_json()
+    assert restored.signing.public_key != identity.signing.public_key
