@@ -1,8 +1,8 @@
 """Answer the report that keys of a participant were lost. Every step can be repeated; nothing is forgotten.
 
-Four things call it: an administrator (`pqtransfer keys report-compromise`), a `CompromiseReported` event on the bus, a
-message of its own by which it goes on with an incident, and a schedule that finds incidents that nobody goes on with.
-The first two revoke at once, and leave the rest to messages.
+Four things call it: an administrator (`pqtransfer keys report-compromise`, or `incident ID --retry`), a
+`CompromiseReported` event on the bus, a message of its own by which it goes on with an incident, and a schedule that
+finds incidents that nobody goes on with. The first two revoke at once, and leave the rest to messages.
 
 What its role needs: on the participants table Query and UpdateItem; on the envelopes table and its index to read and
 keep them; on the incidents table Query, GetItem and PutItem; on the transfers table GetItem, PutItem and UpdateItem; on
@@ -18,7 +18,7 @@ from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType, pro
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.respond_to_compromise.messages import read_incident_id, read_report
+from functions.respond_to_compromise.messages import read_go_on, read_report, read_retry
 from functions.respond_to_compromise.service import IncidentService, connect_incident_service
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.errors import PqtransferError
@@ -51,9 +51,10 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
 
 
 def answer_administrator(event: dict[str, Any], service: IncidentService) -> JsonObject:
-    """The incident that was opened, or why it was not."""
+    """The incident that was opened, or opened again, or why it was not."""
     try:
-        incident = service.take(read_report(event))
+        retry = event.get("action") == "retry"
+        incident = service.retry(read_retry(event)) if retry else service.take(read_report(event))
     except PqtransferError as error:
         logger.warning("report not taken", error_code=error.code, reason=str(error))
         return {"error": Refusal.of(error).model_dump(mode="json")}
@@ -67,6 +68,7 @@ def go_on(record: SQSRecord, service: IncidentService) -> Incident:
     Raises:
         PqtransferError: a step failed; the message comes again.
     """
-    incident = service.work(read_incident_id(record.body))
+    message = read_go_on(record.body)
+    incident = service.work(message.incident_id, run=message.run)
     logger.info("went on", extra={"incident": incident.incident_id, "step": incident.step})
     return incident

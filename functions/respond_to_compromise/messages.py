@@ -1,9 +1,9 @@
 """What reaches the function: reports, and messages of its own."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pqtransfer.errors import InputError
 from pqtransfer.protection.incidents import CompromiseReported, IncidentId
@@ -17,11 +17,33 @@ class MalformedReportError(InputError):
 
 
 class GoOn(BaseModel):
-    """The message by which an incident is gone on with."""
+    """The message by which an incident is gone on with, in the run of this number and no other."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     incident_id: IncidentId
+    run: int = Field(default=0, ge=0)
+
+
+class Retry(BaseModel):
+    """An administrator wants what failed to be tried again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    action: Literal["retry"]
+    incident_id: IncidentId
+
+
+def read_retry(document: Any) -> str:
+    """The incident in which an administrator wants what failed to be tried again.
+
+    Raises:
+        MalformedReportError: none is named.
+    """
+    try:
+        return Retry.model_validate(document).incident_id
+    except ValidationError as error:
+        raise MalformedReportError(_explain(error)) from None
 
 
 def read_report(document: Any) -> CompromiseReported:
@@ -36,14 +58,14 @@ def read_report(document: Any) -> CompromiseReported:
         raise MalformedReportError(_explain(error)) from None
 
 
-def read_incident_id(body: str) -> str:
-    """The incident that a message names.
+def read_go_on(body: str) -> GoOn:
+    """The incident that a message names, and its run.
 
     Raises:
         MalformedReportError: none.
     """
     try:
-        return GoOn.model_validate(json.loads(body)).incident_id
+        return GoOn.model_validate(json.loads(body))
     except ValidationError as error:
         raise MalformedReportError(_explain(error)) from None
     except ValueError:

@@ -93,6 +93,19 @@ class Responder:
             incident = self.around.incidents.advance(incident, following, at=self.now())
         return incident
 
+    def retry(self, incident_id: str) -> Incident:
+        """Have everything tried again that failed; an incident that is closed is opened again for it.
+
+        Raises:
+            IncidentNotFoundError: there is no such incident.
+            CloudError, AuditUnavailableError: it can be asked for again.
+        """
+        incident = self.around.incidents.get(incident_id)
+        self.around.trail.record(self._describe("incident.retry", incident))
+        if not self._tasks.retry_failed(incident):
+            return incident
+        return self.around.incidents.reopen(incident, at=self.now())
+
     @property
     def _tasks(self) -> TaskWorker:
         return TaskWorker(self.around, now=self.now, has_time=self.has_time)

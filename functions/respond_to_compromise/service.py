@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from uuid import uuid4
 
@@ -32,6 +32,7 @@ from pqtransfer.protection.incidents import (
     CREDENTIALS_REVOKED_DETAIL_TYPE,
     CompromiseReported,
     Incident,
+    IncidentStore,
     ParticipantCredentialsRevoked,
 )
 from pqtransfer.protection.renewing import EnvelopeRenewer
@@ -74,29 +75,62 @@ class IncidentService:
     responder: Responder
     send: Callable[[str, int], None]
     poll_seconds: int
+    forgotten_after: timedelta = timedelta(minutes=30)
+    """Longer than a run that failed takes to come again by itself."""
 
     def take(self, report: CompromiseReported) -> Incident:
         """Revoke at once; everything else follows by messages."""
         incident = self.responder.report(report)
-        self._send(incident, delay_seconds=0)
+        self._begin(incident)
         return incident
 
-    def work(self, incident_id: str) -> Incident:
-        """Go on; when it is not closed then, once more a little later."""
+    def work(self, incident_id: str, *, run: int) -> Incident:
+        """Go on; when it is not closed then, once more a little later. A message of a run that has ended does nothing.
+
+        However many messages there are of one run, one follows them: the one whose work ended first sends it.
+        """
+        if self._incidents.read_run(incident_id).number != run:
+            return self._incidents.get(incident_id)
         incident = self.responder.work(incident_id)
-        if not incident.is_closed:
-            self._send(incident, delay_seconds=self.poll_seconds)
+        if not incident.is_closed and self._incidents.hand_on(incident_id, run, at=self.responder.now()):
+            self._send(incident_id, run=run + 1, delay_seconds=self.poll_seconds)
         return incident
 
     def resume(self) -> int:
-        """Go on with every incident that is not closed."""
-        waiting = [incident for incident in self.responder.around.incidents.list_all() if not incident.is_closed]
-        for incident in waiting:
-            self._send(incident, delay_seconds=0)
-        return len(waiting)
+        """Go on with every incident that is not closed and that nobody has gone on with for a while."""
+        at, resumed = self.responder.now(), 0
+        for incident in self._incidents.list_all():
+            run = self._incidents.read_run(incident.incident_id)
+            idle = at - max(run.handed_on_at or incident.revoked_at, incident.changed_at)
+            if incident.is_closed or idle < self.forgotten_after:
+                continue
+            if self._incidents.hand_on(incident.incident_id, run.number, at=at):
+                self._send(incident.incident_id, run=run.number + 1, delay_seconds=0)
+                resumed += 1
+        return resumed
 
-    def _send(self, incident: Incident, *, delay_seconds: int) -> None:
-        self.send(GoOn(incident_id=incident.incident_id).model_dump_json(), delay_seconds)
+    def retry(self, incident_id: str) -> Incident:
+        """Try again what failed.
+
+        Raises:
+            IncidentNotFoundError: there is no such incident.
+            CloudError, AuditUnavailableError: it can be asked for again.
+        """
+        incident = self.responder.retry(incident_id)
+        self._begin(incident)
+        return incident
+
+    @property
+    def _incidents(self) -> IncidentStore:
+        return self.responder.around.incidents
+
+    def _begin(self, incident: Incident) -> None:
+        if not incident.is_closed:
+            run = self._incidents.read_run(incident.incident_id)
+            self._send(incident.incident_id, run=run.number, delay_seconds=0)
+
+    def _send(self, incident_id: str, *, run: int, delay_seconds: int) -> None:
+        self.send(GoOn(incident_id=incident_id, run=run).model_dump_json(), delay_seconds)
 
 
 def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService:

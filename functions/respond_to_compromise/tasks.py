@@ -10,7 +10,7 @@ LISTED -> RENEWED -> REENCRYPTING -> DONE
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from functions.respond_to_compromise.ports import Surroundings
 from functions.respond_to_compromise.replacements import require_replacement
@@ -31,7 +31,9 @@ from pqtransfer.transfers.request import TransferKind, TransferRequest
 
 ACTOR = "incident-response"
 THREADS = 16
-MOST_TRIES = 20
+MOST_TRIES = 30
+FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=10), timedelta(minutes=30)
+"""What cannot be had is asked for ever less often, for half a day."""
 RESIGNED_LIMIT_BYTES = 1 << 20
 
 
@@ -87,16 +89,45 @@ class TaskWorker:
             return after.state not in states
 
         waiting = [task for task in self.all_tasks(incident.incident_id) if task.state in states]
+        due = [task for task in waiting if task.retry_at is None or task.retry_at <= self.now()]
         with ThreadPoolExecutor(THREADS) as pool:
-            return all(list(pool.map(attempt, waiting)))
+            return all(list(pool.map(attempt, due))) and len(due) == len(waiting)
+
+    def retry_failed(self, incident: Incident) -> int:
+        """List anew what failed, and return how much that is. A re-encryption that came to nothing gets another id."""
+        failed = [task for task in self.all_tasks(incident.incident_id) if task.state is TaskState.FAILED]
+        for task in failed:
+            replacement_id = task.replacement_id
+            if self._came_to_nothing(incident, task):
+                replacement_id = name_replacement(incident.report, task.transfer_id, after=replacement_id)
+            again = task.change(
+                state=TaskState.LISTED, replacement_id=replacement_id, tries=0, retry_at=None, outcome=None
+            )
+            self.around.incidents.change_task(incident.incident_id, task, again)
+        return len(failed)
+
+    def _came_to_nothing(self, incident: Incident, task: Task) -> bool:
+        replacement = self._find_record(task.replacement_id)
+        if replacement is None or replacement.state not in FINAL_STATES:
+            return False
+        if replacement.state is not TransferState.COMPLETED:
+            return True
+        try:
+            self._require_replacement(incident, task, replacement)
+        except UnavailableError:
+            raise
+        except PqtransferError:
+            return True
+        return False
 
     def _attempt(self, incident: Incident, task: Task, work: Callable[[Incident, Task], Task]) -> Task:
         try:
-            return work(incident, task)
+            return work(incident, task).change(tries=0, retry_at=None)
         except (UnavailableError, DocumentChangedError) as error:
             if task.tries >= MOST_TRIES:
                 return task.change(state=TaskState.FAILED, outcome=_explain(error))
-            return task.change(tries=task.tries + 1)
+            wait = min(FIRST_RETRY * 2**task.tries, LONGEST_RETRY)
+            return task.change(tries=task.tries + 1, retry_at=self.now() + wait)
         except IntegrityError as error:
             return task.change(state=TaskState.FAILED, outcome=_explain(error))
         except PqtransferError as error:  # no key for it, or none that fits: somebody else has to
@@ -204,15 +235,7 @@ class TaskWorker:
     def _replace(self, incident: Incident, task: Task, replacement: TransferRecord) -> Task:
         """The new container stands, as it shows itself: the old one is not used any more, and is removed."""
         old = self._container(task.transfer_id)
-        require_replacement(
-            self._make_request(incident, task, read_manifest(old).body, replacement.request.recipients),
-            replacement,
-            old=old,
-            new=self._container(task.replacement_id),
-            registry=self.around.registry,
-            renewer=self.around.renewer,
-            lost_key_ids=incident.key_ids,
-        )
+        self._require_replacement(incident, task, replacement)
         self.around.ledger.supersede(task.transfer_id, by=task.replacement_id)
         self.around.trail.record(
             AuditFacts(
@@ -228,6 +251,18 @@ class TaskWorker:
         self.around.containers.remove_model(task.transfer_id)
         release_dependencies(task.transfer_id, old, index=self.around.index)
         return task.change(state=TaskState.DONE, outcome="its old payload and envelope are deleted")
+
+    def _require_replacement(self, incident: Incident, task: Task, replacement: TransferRecord) -> None:
+        old = self._container(task.transfer_id)
+        require_replacement(
+            self._make_request(incident, task, read_manifest(old).body, replacement.request.recipients),
+            replacement,
+            old=old,
+            new=self._container(task.replacement_id),
+            registry=self.around.registry,
+            renewer=self.around.renewer,
+            lost_key_ids=incident.key_ids,
+        )
 
     def _counts(self, manifest: SignedManifest) -> bool:
         key = self.around.registry.load(manifest.body.sender).find_key(manifest.signing_key.key_id)

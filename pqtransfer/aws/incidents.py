@@ -1,4 +1,5 @@
-"""Incidents in DynamoDB: one partition each (`incident_id`), `INCIDENT` for itself and `TASK#<transfer>` for each task.
+"""Incidents in DynamoDB: one partition each (`incident_id`), `INCIDENT` for itself, `RUN` for the run that goes on
+with it next, and `TASK#<transfer>` for each task.
 
 The partition `INCIDENTS` lists them. Incident and task are JSON strings, each written under a condition: that the step
 of the incident, or the whole text of the task, is what was read.
@@ -19,6 +20,7 @@ from pqtransfer.protection.incidents import (
     Incident,
     IncidentNotFoundError,
     IncidentStep,
+    Run,
     Task,
     TaskPage,
 )
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
 
 INCIDENT_ITEM = "INCIDENT"
+RUN_ITEM = "RUN"
 TASK_PREFIX = "TASK#"
 LIST_PARTITION = "INCIDENTS"
 MOST_ATTEMPTS = 10
@@ -99,6 +102,42 @@ class DynamoIncidentStore:
                 raise
             return current
         return after
+
+    def reopen(self, incident: Incident, *, at: datetime) -> Incident:
+        after = incident.reopen(at=at)
+        try:
+            with translated(action=f"open incident {incident.incident_id} again"):
+                self._table.put_item(
+                    Item=_write_incident(after), ConditionExpression=Attr("step").eq(incident.step.value)
+                )
+        except ConditionFailedError:
+            return self.get(incident.incident_id)
+        return after
+
+    def read_run(self, incident_id: str) -> Run:
+        with translated(action=f"look who goes on with incident {incident_id}"):
+            item = self._table.get_item(Key={"incident_id": incident_id, "item": RUN_ITEM}, ConsistentRead=True).get(
+                "Item"
+            )
+        return Run() if item is None else _read_run(item)
+
+    def hand_on(self, incident_id: str, run: int, *, at: datetime) -> bool:
+        following = Run(number=run + 1, handed_on_at=at)
+        first = Attr("incident_id").not_exists()
+        try:
+            with translated(action=f"hand on incident {incident_id}"):
+                self._table.put_item(
+                    Item={
+                        "incident_id": incident_id,
+                        "item": RUN_ITEM,
+                        "number": following.number,
+                        "run": following.model_dump_json(),
+                    },
+                    ConditionExpression=first if run == 0 else Attr("number").eq(run),
+                )
+        except ConditionFailedError:
+            return False
+        return True
 
     def add_tasks(self, incident_id: str, tasks: Iterable[Task]) -> None:
         for task in tasks:
@@ -184,6 +223,13 @@ def _write_task(incident_id: str, task: Task) -> dict[str, str]:
 def _read_incident(item: Any) -> Incident:
     try:
         return Incident.model_validate_json(item["incident"])
+    except (KeyError, ValidationError):
+        raise IncidentDamagedError(str(item.get("incident_id"))) from None
+
+
+def _read_run(item: Any) -> Run:
+    try:
+        return Run.model_validate_json(item["run"])
     except (KeyError, ValidationError):
         raise IncidentDamagedError(str(item.get("incident_id"))) from None
 

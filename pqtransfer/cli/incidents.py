@@ -84,11 +84,13 @@ def report_compromise(
     epilog=show_examples(
         "pqtransfer keys incident 01933b0e-8c1f-7a4e-9d55-0242ac120002 --watch",
         "pqtransfer keys incident 01933b0e-8c1f-7a4e-9d55-0242ac120002 --json > report.json",
+        "pqtransfer keys incident 01933b0e-8c1f-7a4e-9d55-0242ac120002 --retry --watch",
     )
 )
 def incident(
     incident_id: IncidentArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Show progress until everything is done.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Have what failed tried again first.")] = False,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
@@ -96,6 +98,8 @@ def incident(
     from pqtransfer.protection.incident_report import write_document, write_text
 
     incidents = _connect(deployment)
+    if retry:
+        incidents.retry(incident_id)
     report = _watch(incidents, incident_id, as_json=as_json) if watch else incidents.read_report(incident_id)
     if as_json:
         print_json(write_document(report))

@@ -129,6 +129,12 @@ class Incident(BaseModel):
             raise IncidentTakenError(self.incident_id, self.report.participant)
         return self
 
+    def reopen(self, *, at: datetime) -> Self:
+        """The incident when its tasks are worked off again; one that has not come so far stays where it is."""
+        if STEPS.index(self.step) <= STEPS.index(IncidentStep.LISTED):
+            return self
+        return self.model_copy(update={"step": IncidentStep.LISTED, "changed_at": at})
+
     def move_to(self, step: IncidentStep, *, at: datetime) -> Self:
         """The incident after its next step.
 
@@ -160,7 +166,7 @@ class Task(BaseModel):
     """One container that a lost key protected or signed, and what was done about it.
 
     `roles`: what the lost keys were to it. `replacement_id`: the id that it is re-encrypted under. `outcome` says in
-    words how it ended.
+    words how it ended. `tries` is how many failed one after the other; the next is due at `retry_at`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -170,6 +176,7 @@ class Task(BaseModel):
     replacement_id: TransferId
     state: TaskState = TaskState.LISTED
     tries: int = 0
+    retry_at: AwareDatetime | None = None
     epoch: int | None = None
     keyless: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
@@ -198,6 +205,18 @@ class TaskPage(BaseModel):
     cursor: str | None
 
 
+class Run(BaseModel):
+    """The run that goes on with an incident next. One message carries its number; the others are late, and do nothing.
+
+    `handed_on_at`: when the run before it ended; None before the first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = 0
+    handed_on_at: AwareDatetime | None = None
+
+
 class IncidentStore(Protocol):
     """Where incidents are kept. Every write is conditional, so a run that was overtaken changes nothing."""
 
@@ -217,6 +236,15 @@ class IncidentStore(Protocol):
     def advance(self, incident: Incident, step: IncidentStep, *, at: datetime) -> Incident:
         """Record the next step, and return what is recorded then: more, when another run was faster."""
 
+    def reopen(self, incident: Incident, *, at: datetime) -> Incident:
+        """Go back to where tasks are worked off, from any step after it; what is recorded then is returned."""
+
+    def read_run(self, incident_id: str) -> Run:
+        """The run that is to come, read consistently."""
+
+    def hand_on(self, incident_id: str, run: int, *, at: datetime) -> bool:
+        """End the run of this number, so that the next one is to come; False when it had ended already."""
+
     def add_tasks(self, incident_id: str, tasks: Iterable[Task]) -> None:
         """Record tasks; what is recorded of a container already stays, with the new roles beside its own."""
 
@@ -227,12 +255,14 @@ class IncidentStore(Protocol):
         """Replace what is recorded of a container, if it is still `before`; False when it is not."""
 
 
-def name_replacement(report: CompromiseReported, transfer_id: str) -> str:
+def name_replacement(report: CompromiseReported, transfer_id: str, *, after: str | None = None) -> str:
     """The id that a container is re-encrypted under: a version 7 UUID (RFC 9562), the same for the same incident.
 
-    Its time is that of the report; its random bits are a digest, so that asking twice is asking once.
+    Its time is that of the report; its random bits are a digest, so that asking twice is asking once. `after` is the id
+    under which it failed before.
     """
-    digest = hashlib.sha256(f"{report.incident_id}/{transfer_id}".encode()).digest()
+    name = f"{report.incident_id}/{transfer_id}" + (f"/{after}" if after else "")
+    digest = hashlib.sha256(name.encode()).digest()
     milliseconds = int(report.reported_at.timestamp() * 1000)
     number = int.from_bytes(milliseconds.to_bytes(6, "big") + digest[:10], "big")
     number = number & ~(0xF << 76) | 7 << 76

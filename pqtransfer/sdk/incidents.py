@@ -15,6 +15,7 @@ from pqtransfer.aws.callers import name_caller
 from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
 from pqtransfer.aws.incidents import DynamoIncidentStore
 from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
+from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.errors import InputError
 from pqtransfer.keys.registration import Refusal
 from pqtransfer.protection.incident_report import IncidentReport
@@ -72,7 +73,19 @@ class Incidents:
             problems = error.errors(include_input=False, include_url=False)
             told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in problems[:5])
             raise InvalidReportError(f"this cannot be reported: {told}") from None
-        answer = self._respond(reported.model_dump(mode="json"))
+        return self._ask(reported.model_dump(mode="json"))
+
+    def retry(self, incident_id: str) -> Incident:
+        """Have everything tried again that failed in an incident; one that is closed is opened again for it.
+
+        Raises:
+            RegistrationRefusedError: there is none of this id.
+            CloudError, FunctionCrashedError: it can be asked for again.
+        """
+        return self._ask({"action": "retry", "incident_id": incident_id})
+
+    def _ask(self, question: JsonObject) -> Incident:
+        answer = self._respond(question)
         try:
             if "error" in answer:
                 raise refused(Refusal.model_validate(answer["error"]))

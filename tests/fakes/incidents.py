@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pqtransfer.errors import PqtransferError
-from pqtransfer.protection.incidents import STEPS, Incident, IncidentNotFoundError, IncidentStep, Task, TaskPage
+from pqtransfer.protection.incidents import STEPS, Incident, IncidentNotFoundError, IncidentStep, Run, Task, TaskPage
 
 
 class InMemoryIncidents:
@@ -14,6 +14,7 @@ class InMemoryIncidents:
         self.outage: PqtransferError | None = None
         self.incidents: dict[str, Incident] = {}
         self.tasks: dict[str, dict[str, Task]] = {}
+        self.runs: dict[str, Run] = {}
 
     def open(self, incident: Incident) -> Incident:
         self._require_reachable()
@@ -35,6 +36,21 @@ class InMemoryIncidents:
             return after
         assert STEPS.index(current.step) >= STEPS.index(step)
         return current
+
+    def reopen(self, incident: Incident, *, at: datetime) -> Incident:
+        current = self.get(incident.incident_id)
+        if current.step is incident.step:
+            self.incidents[incident.incident_id] = current = incident.reopen(at=at)
+        return current
+
+    def read_run(self, incident_id: str) -> Run:
+        return self.runs.get(incident_id, Run())
+
+    def hand_on(self, incident_id: str, run: int, *, at: datetime) -> bool:
+        if self.read_run(incident_id).number != run:
+            return False
+        self.runs[incident_id] = Run(number=run + 1, handed_on_at=at)
+        return True
 
     def add_tasks(self, incident_id: str, tasks: Iterable[Task]) -> None:
         recorded = self.tasks.setdefault(incident_id, {})

@@ -71,8 +71,8 @@ def test_an_incident_is_opened_once(store: DynamoIncidentStore) -> None:
     with pytest.raises(IncidentNotFoundError):
         store.get("i-1")
     assert store.open(incident()) == incident()
-    told = store.advance(incident(), IncidentStep.TOLD, at=NOW)
-    assert store.open(incident()) == told == store.get("i-1")
+    recorded = store.advance(incident(), IncidentStep.RECORDED, at=NOW)
+    assert store.open(incident()) == recorded == store.get("i-1")
     store.open(incident("i-2", reported_at=NOW + timedelta(days=1)))
     assert [each.incident_id for each in store.list_all()] == ["i-2", "i-1"]
 
@@ -80,11 +80,11 @@ def test_an_incident_is_opened_once(store: DynamoIncidentStore) -> None:
 def test_steps_follow_each_other(store: DynamoIncidentStore) -> None:
     """A run that was overtaken is told how far the other came; a step cannot be left out."""
     first = store.open(incident())
-    told = store.advance(first, IncidentStep.TOLD, at=NOW)
-    assert store.advance(first, IncidentStep.TOLD, at=NOW + timedelta(hours=1)) == told
-    made = store.advance(told, IncidentStep.KEYS_MADE, at=NOW)
-    assert store.advance(first, IncidentStep.TOLD, at=NOW) == made
-    with pytest.raises(ValueError, match="after KEYS_MADE comes LISTED"):
+    recorded = store.advance(first, IncidentStep.RECORDED, at=NOW)
+    assert store.advance(first, IncidentStep.RECORDED, at=NOW + timedelta(hours=1)) == recorded
+    made = store.advance(recorded, IncidentStep.TOLD, at=NOW)
+    assert store.advance(first, IncidentStep.RECORDED, at=NOW) == made
+    with pytest.raises(ValueError, match="after TOLD comes KEYS_MADE"):
         store.advance(made, IncidentStep.CLOSED, at=NOW)
 
 
@@ -117,3 +117,28 @@ def test_a_replacement_is_named_once() -> None:
         name_replacement(incident("i-2").report, task(1).transfer_id),
     }
     assert len({first, *others}) == 3
+
+
+def test_a_run_is_handed_on_once(store: DynamoIncidentStore) -> None:
+    """However many messages there are of it: the first that ends hands on."""
+    store.open(incident())
+    assert store.read_run("i-1").number == 0
+    assert [store.hand_on("i-1", 0, at=NOW) for _ in range(3)] == [True, False, False]
+    assert store.hand_on("i-1", 1, at=NOW + timedelta(minutes=1))
+    assert not store.hand_on("i-1", 3, at=NOW)
+    run = store.read_run("i-1")
+    assert (run.number, run.handed_on_at) == (2, NOW + timedelta(minutes=1))
+    assert store.get("i-1") == incident()
+    assert store.list_tasks("i-1").tasks == ()
+
+
+def test_an_incident_is_opened_again(store: DynamoIncidentStore) -> None:
+    """From where its tasks were done; one that has not come so far, or was moved on meanwhile, stays where it is."""
+    current = store.open(incident())
+    assert store.reopen(current, at=NOW).step is IncidentStep.REVOKED
+    for step in list(IncidentStep)[1:]:
+        current = store.advance(current, step, at=NOW)
+    late = current.model_copy(update={"step": IncidentStep.RENEWED})
+    assert store.reopen(late, at=NOW).is_closed
+    assert store.reopen(current, at=NOW).step is IncidentStep.LISTED
+    assert store.get("i-1").step is IncidentStep.LISTED
