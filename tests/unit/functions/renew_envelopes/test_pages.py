@@ -73,8 +73,8 @@ def test_a_message_that_comes_twice_finds_nothing_to_do() -> None:
     assert [read_envelope(rotation.world.container(sent)).envelope.body.epoch for sent in rotation.sent] == [2, 2, 2]
 
 
-def test_a_page_hands_the_rest_over_before_its_own_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So a page that cannot be done does not hold up the others; it is tried again by the same message."""
+def test_a_page_that_cannot_be_done_multiplies_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It holds up no others, is tried again by the same message, and hands nothing on however often it fails."""
     rotation = Rotation(*[("alice", "bob")] * 3)
     world = rotation.world
     broken = world.container(rotation.sent[0])
@@ -84,10 +84,15 @@ def test_a_page_hands_the_rest_over_before_its_own_work(monkeypatch: pytest.Monk
         raise DocumentChangedError(name)
 
     monkeypatch.setattr(broken, "replace_document", refuse)
-    message = rotation.messages.pop(0)
-    with pytest.raises(PageNotDoneError):
-        rotation.worker.work(Page.model_validate_json(message))
+    assert rotation.worker.work(Page.model_validate_json(rotation.messages.pop(0))).handed_out == 2
+    message = next(each for each in rotation.messages if rotation.sent[0] in each)
+    rotation.messages.remove(message)
     assert len(rotation.messages) == 1
+    for _ in range(50):
+        with pytest.raises(PageNotDoneError):
+            rotation.worker.work(Page.model_validate_json(message))
+    assert len(rotation.messages) == 1
+    rotation.run()
     assert world.index.has_any(rotation.old.key_id, KeyRole.RECIPIENT)
     monkeypatch.setattr(broken, "replace_document", replace)
     rotation.messages.append(message)
