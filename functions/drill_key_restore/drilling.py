@@ -133,7 +133,12 @@ class RestoreDrill:
             reason=None if error is None else f"{error.code}: {error}"[:1024],
             key_id=key.key_id,
             suite=key.suite_id,
-            details={"participant": key.participant, "purpose": key.purpose.value, "version": str(key.version)},
+            details={
+                "participant": key.participant,
+                "purpose": key.purpose.value,
+                "version": str(key.version),
+                "caller_says": self.asked_by,
+            },
         )
 
     def _alert(self, key: KeyVersion, error: PqtransferError) -> Alert:

@@ -223,7 +223,12 @@ class Responder:
             correlation_id=incident.incident_id,
             severity=severity,
             reason=reason,
-            details={"incident": incident.incident_id, "keys": str(len(incident.key_ids)), **(details or {})},
+            details={
+                "incident": incident.incident_id,
+                "keys": str(len(incident.key_ids)),
+                "caller_says": incident.report.reported_by,
+                **(details or {}),
+            },
         )
 
     def _describe_revocation(self, key: KeyVersion, report: CompromiseReported) -> AuditFacts:
@@ -238,5 +243,10 @@ class Responder:
             reason=report.reason,
             key_id=key.key_id,
             suite=key.suite_id,
-            details={"participant": key.participant, "purpose": key.purpose.value, "version": str(key.version)},
+            details={
+                "participant": key.participant,
+                "purpose": key.purpose.value,
+                "version": str(key.version),
+                "caller_says": report.reported_by,
+            },
         )

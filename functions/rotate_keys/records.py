@@ -1,4 +1,7 @@
-"""What the audit log is told of each step in the life of a key."""
+"""What the audit log is told of each step in the life of a key.
+
+`asked_by` is the word of whoever made the order, whose right to make one is all that was checked: an event names it so.
+"""
 
 from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
 from pqtransfer.errors import PqtransferError
@@ -22,6 +25,7 @@ def describe_step(action: str, key: KeyVersion, order: KeyOrder, **details: str)
             "purpose": key.purpose.value,
             "version": str(key.version),
             "state": key.state.value,
+            "caller_says": order.asked_by,
             **details,
         },
     )
@@ -39,5 +43,5 @@ def describe_failure(order: KeyOrder, error: PqtransferError) -> AuditFacts:
         correlation_id=order.correlation_id,
         severity=Severity.HIGH,
         reason=f"{error.code}: {error}"[:1024],
-        details=purpose,
+        details={**purpose, "caller_says": order.asked_by},
     )

@@ -93,13 +93,17 @@ class KeyRotator:
         return self._test_and_finish(key, order)
 
     def back_up(self, order: KeyOrder) -> tuple[KeyVersion, ...]:
-        """Make the backups that a participant's keys lack, and return those keys."""
+        """Make the backups that a participant's keys lack, or all that they need anew, and return those keys.
+
+        The service cannot read backups, so only an administrator can say that one which is there is no good.
+        """
         registered = self.registry.load(order.participant)
-        missing = [key for key in registered.keys if _needs_backup(key) and not self.backups.hold(key)]
+        needed = [key for key in registered.keys if _needs_backup(key)]
+        missing = [key for key in needed if order.replace_backups or not self.backups.hold(key)]
         for key in missing:
             private_key = self._read(key)
             self.trail.record(self._describe_backup(key, order))
-            self.backups.make(key, private_key, at=self.now)
+            self.backups.make(key, private_key, at=self.now, replace=order.replace_backups)
         return tuple(missing)
 
     def _create(

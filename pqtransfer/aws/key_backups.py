@@ -30,19 +30,25 @@ class S3BackupStore:
         self._bucket = bucket
 
     def create(self, name: str, data: bytes) -> None:
-        digest = base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
         try:
-            with translated(action=f"write the backup {self._locate(name)}"):
-                self._client.put_object(
-                    Bucket=self._bucket,
-                    Key=BACKUPS_PREFIX + name,
-                    Body=data,
-                    ContentType="application/json",
-                    ChecksumSHA256=digest,
-                    IfNoneMatch="*",
-                )
+            self._put(name, data, IfNoneMatch="*")
         except ConditionFailedError:
             return
+
+    def replace(self, name: str, data: bytes) -> None:
+        self._put(name, data)  # the versions before stay, as long as they are locked
+
+    def _put(self, name: str, data: bytes, **condition: str) -> None:
+        digest = base64.b64encode(hashlib.sha256(data).digest()).decode("ascii")
+        with translated(action=f"write the backup {self._locate(name)}"):
+            self._client.put_object(
+                Bucket=self._bucket,
+                Key=BACKUPS_PREFIX + name,
+                Body=data,
+                ContentType="application/json",
+                ChecksumSHA256=digest,
+                **condition,  # type: ignore[arg-type]
+            )
 
     def read(self, name: str, *, limit_bytes: int) -> bytes | None:
         try:

@@ -133,12 +133,21 @@ def backup(
     make_missing: Annotated[
         bool, typer.Option("--make-missing", help="Have the backups made that are not there.")
     ] = False,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Have every backup of NAME made anew: for those that a drill cannot restore."),
+    ] = False,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
     """Show which private keys are backed up; every key that the system makes is, before it is used."""
+    if replace and (name is None or make_missing):
+        raise typer.BadParameter("it is for one participant, by itself: pqtransfer keys backup NAME --replace")
     keys = _connect(deployment)
-    found = keys.make_missing_backups(name) if make_missing else keys.list_backups(name)
+    if replace and name is not None:
+        found = keys.replace_backups(name)
+    else:
+        found = keys.make_missing_backups(name) if make_missing else keys.list_backups(name)
     if as_json:
         print_json([{**describe_key(each.key), "backed_up": each.is_backed_up} for each in found])
         return

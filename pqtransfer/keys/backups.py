@@ -65,10 +65,13 @@ class BackupSealer(Protocol):
 
 
 class BackupStore(Protocol):
-    """Where backup documents are kept: written once, never changed."""
+    """Where backup documents are kept: written once, and replaced only when an administrator says so."""
 
     def create(self, name: str, data: bytes) -> None:
         """Keep a document durably. Nothing happens when there is one of this name: a key has one backup."""
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Keep a document durably in the place of the one of this name, which the store keeps as an older version."""
 
     def read(self, name: str, *, limit_bytes: int) -> bytes | None:
         """The document, at most `limit_bytes` + 1 of it; None when there is none."""
@@ -92,8 +95,8 @@ class KeyBackups:
     sealer: BackupSealer
     recovery_key: PublicKey
 
-    def make(self, key: KeyVersion, private_key: PrivateKey, *, at: datetime) -> None:
-        """Back a key up, durably. Safe to repeat: the first backup stays.
+    def make(self, key: KeyVersion, private_key: PrivateKey, *, at: datetime, replace: bool = False) -> None:
+        """Back a key up, durably. Safe to repeat: the first backup stays, unless it is to be replaced.
 
         Raises:
             KeyProofError: the private key is not that of `key`.
@@ -114,7 +117,8 @@ class KeyBackups:
                 private_key, self.recovery_key, environment=self.environment, participant=key.participant
             ),
         )
-        self.store.create(name_backup(key), backup.to_json())
+        write = self.store.replace if replace else self.store.create
+        write(name_backup(key), backup.to_json())
 
     def hold(self, key: KeyVersion) -> bool:
         """True when the key is backed up."""

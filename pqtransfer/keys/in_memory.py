@@ -172,6 +172,9 @@ class InMemoryBackups:
     def create(self, name: str, data: bytes) -> None:
         self.documents.setdefault(name, data)
 
+    def replace(self, name: str, data: bytes) -> None:
+        self.documents[name] = data
+
     def read(self, name: str, *, limit_bytes: int) -> bytes | None:
         data = self.documents.get(name)
         return None if data is None else data[: limit_bytes + 1]

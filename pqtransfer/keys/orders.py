@@ -31,7 +31,8 @@ class KeyOrder(BaseModel):
 
     A rotation names what it replaces, so that the same order, twice, is one rotation: `replaces` is the key that was
     ACTIVE when the order was made (None: there was none); `unfinished` is a PENDING key that an interrupted rotation
-    left. `SETTLE` retires and destroys what is due; `BACK_UP` makes the backups that are missing.
+    left. `SETTLE` retires and destroys what is due; `BACK_UP` makes the backups that are missing, or all of
+    them anew with `replace_backups`: that is for backups that are there and no good.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +42,7 @@ class KeyOrder(BaseModel):
     purpose: KeyPurpose | None = None
     replaces: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     unfinished: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    replace_backups: bool = False
     asked_by: str = Field(min_length=1, max_length=1024)
     correlation_id: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")
 
@@ -50,6 +52,8 @@ class KeyOrder(BaseModel):
             raise ValueError("a rotation, and nothing else, is of one purpose")
         if self.action is not KeyAction.ROTATE and (self.replaces or self.unfinished):
             raise ValueError("only a rotation replaces or finishes a key")
+        if self.action is not KeyAction.BACK_UP and self.replace_backups:
+            raise ValueError("only an order to back up replaces backups")
         return self
 
 

@@ -147,6 +147,27 @@ class Keys:
                 return found
             self._wait(deadline, "the missing backup", correlation_id)
 
+    def replace_backups(self, name: str) -> list[BackedUp]:
+        """Have every backup of a participant made anew, in the place of what is there; a drill shows that it is done.
+
+        For backups that a drill could not restore. The versions before stay as long as they are locked.
+
+        Raises:
+            ParticipantUnknownError, ExternalKeysError: there is nothing that the system could back up.
+            KeyOrderRefusedError, CloudError, FunctionCrashedError: the deployment refused, or could not be asked.
+        """
+        self._require_managed(name)
+        self._send(
+            KeyOrder(
+                action=KeyAction.BACK_UP,
+                participant=name,
+                replace_backups=True,
+                asked_by=self._asked_by(),
+                correlation_id=f"keys-{uuid4()}",
+            )
+        )
+        return self.list_backups(name)
+
     def drill(self, name: str | None = None) -> DrillResult:
         """Restore keys from their backups into the memory of a function, and prove each: one participant's, or all.
 

@@ -37,6 +37,14 @@ def test_a_backup_is_written_once(store: S3BackupStore) -> None:
     assert store.holds("site-a/kem/0.json")
 
 
+def test_a_backup_is_replaced_on_demand_alone(store: S3BackupStore) -> None:
+    """The version before is still there."""
+    store.create("site-a/kem/0.json", b"damaged")
+    store.replace("site-a/kem/0.json", b"good")
+    assert store.read("site-a/kem/0.json", limit_bytes=100) == b"good"
+    assert len(boto3.client("s3").list_object_versions(Bucket=BUCKET)["Versions"]) == 2
+
+
 def test_no_more_is_read_than_the_limit_says(store: S3BackupStore) -> None:
     """And one byte, by which whoever reads sees that there is more."""
     store.create("site-a/kem/0.json", bytes(1000))

@@ -206,6 +206,18 @@ def test_backups_are_shown_and_made(deployment: MemoryDeployment) -> None:
     deployment.world.require_whole()
 
 
+@pytest.mark.requirement("D4.2")
+def test_a_damaged_backup_is_replaced_on_demand(deployment: MemoryDeployment) -> None:
+    """Making what is missing would leave it; replacing is for one participant."""
+    name = name_backup(deployment.world.active(KeyPurpose.SIGNING))
+    deployment.world.backups.documents[name] = b"{}"
+    run_json("backup", "--make-missing")
+    assert deployment.world.backups.documents[name] == b"{}"
+    assert run("backup", "--replace").exit_code != 0
+    assert all(each["backed_up"] for each in run_json("backup", NAME, "--replace"))
+    deployment.world.require_whole()
+
+
 def test_a_drill(deployment: MemoryDeployment) -> None:
     """Says how many keys came back, and fails when one did not."""
     assert run_json("drill") == {"restored": 2, "failed": [], "finished": True}

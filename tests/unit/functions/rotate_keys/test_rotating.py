@@ -83,6 +83,7 @@ def test_every_step_is_recorded(world: World) -> None:
     assert new is not None
     assert {facts.correlation_id for facts in world.trail.facts} == {"test-1"}
     assert {facts.key_id for facts in world.trail.facts if facts.action != "key.retire"} == {new.key_id}
+    assert {facts.details["caller_says"] for facts in world.trail.facts} == {"test"}
 
 
 @pytest.mark.requirement("D4.3")
@@ -300,6 +301,18 @@ def test_backups_that_are_missing_are_made(world: World) -> None:
     assert world.rotator().back_up(asked) == ()
     assert set(world.backups.documents) == set(kept)
     world.require_whole()
+
+
+def test_a_backup_that_is_no_good_is_replaced(world: World) -> None:
+    """Only when it is asked for: a backup that is there is left alone otherwise."""
+    damaged = name_backup(world.active(KEM))
+    world.backups.documents[damaged] = b"{}"
+    asked = KeyOrder(action=KeyAction.BACK_UP, participant=NAME, asked_by="test", correlation_id="test-3")
+    assert world.rotator().back_up(asked) == ()
+    replacing = asked.model_copy(update={"replace_backups": True})
+    assert {name_backup(key) for key in world.rotator().back_up(replacing)} == set(world.backups.documents)
+    world.require_whole()
+    assert world.trail.actions["key.backup"] == 2
 
 
 def test_who_is_not_rotated(world: World) -> None:
