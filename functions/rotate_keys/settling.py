@@ -1,5 +1,8 @@
 """Let old keys go: RETIRING to RETIRED, RETIRED to DESTROYED once nothing needs them, and secrets that nobody needs.
 
+A key that was revoked while it was in use keeps its private half as long as one that is RETIRED: for the answer to its
+loss. Then it goes like that, if no envelope is left under it.
+
 What cannot be told is not destroyed. The registry says DESTROYED before the private half is deleted, and keeps the
 secret's name until it is: so a crash in between leaves neither a secret that nobody knows of, nor a key that seems
 usable and is gone. The audit log has each step before the registry has it, or before the last of it is done.
@@ -108,6 +111,9 @@ class KeySettler:
             return None
 
     def _destroy(self, key: KeyVersion, registered: RegisteredParticipant, order: KeyOrder) -> KeyVersion:
+        if key.state is KeyState.REVOKED:  # which is for good; what there is to destroy is the private half
+            self._discard(key, order)
+            return key
         at = not_before(self.now, registered.keys)
         (destroyed,) = self.registry.change_state([key], KeyState.DESTROYED, at=at)
         self._discard(destroyed, order)

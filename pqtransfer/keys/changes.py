@@ -123,7 +123,7 @@ def forget_secrets(registered: RegisteredParticipant, keys: Iterable[KeyVersion]
     read = tuple(keys)
     forgotten = []
     for key in read:
-        if not key.is_spent:
+        if key.state not in (KeyState.DESTROYED, KeyState.REVOKED):
             raise IllegalTransitionError(key.state, KeyState.DESTROYED)
         forgotten.append(key.model_copy(update={"secret_id": None}))
     return _replace(_require_as_read(registered, read), forgotten)

@@ -167,7 +167,7 @@ class KeyRegistry(Protocol):
         """Note that the private halves of these keys of one participant are deleted.
 
         Raises:
-            IllegalTransitionError: a key is neither destroyed nor given up.
+            IllegalTransitionError: a key is neither destroyed nor revoked.
             RegistryConflictError: a key is no longer as it was read.
         """
 

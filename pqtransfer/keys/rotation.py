@@ -21,7 +21,11 @@ MOST_DAYS = 3650
 
 
 class RotationPolicy(BaseModel):
-    """How long keys live. After its rotation a key is RETIRING, then RETIRED, then DESTROYED if nothing needs it."""
+    """How long keys live. After its rotation a key is RETIRING, then RETIRED, then DESTROYED if nothing needs it.
+
+    A key that was revoked while it was in use stays REVOKED; its private half goes after as many days as that of one
+    that is RETIRED: until then, and as long as an envelope needs it, whoever answers its loss opens what it protected.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -117,6 +121,8 @@ def find_due_step(key: KeySummary, *, policy: RotationPolicy, patience: timedelt
             return DueStep.DISCARD
         case KeyState.REVOKED if managed and key.activated_at is None:
             return DueStep.DISCARD
+        case KeyState.REVOKED if managed and age >= timedelta(days=policy.retired_days):
+            return DueStep.DESTROY
         case _:
             return None
 

@@ -58,7 +58,8 @@ def days(count: float) -> timedelta:
         (summary(RETIRED, age=days(999), managed=False), None),  # what we do not hold, we do not destroy
         (summary(DESTROYED, age=days(0)), DueStep.DISCARD),
         (summary(DESTROYED, age=days(9), managed=False), None),
-        (summary(REVOKED, age=days(9)), None),  # it was in use: whoever answers the compromise may need it
+        (summary(REVOKED, age=days(29)), None),  # it was in use: whoever answers the compromise may need it
+        (summary(REVOKED, age=days(30)), DueStep.DESTROY),
         (replace(summary(REVOKED, age=days(0)), activated_at=None), DueStep.DISCARD),
         (replace(summary(ACTIVE, age=days(90)), state_changed_at=None), DueStep.ROTATE),  # of before it was written
         (replace(summary(RETIRED, age=days(30)), state_changed_at=None), DueStep.DESTROY),

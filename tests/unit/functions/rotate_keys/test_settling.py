@@ -8,9 +8,9 @@ from functions.rotate_keys.settling import Settlement
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.participant import KeyVersion
+from pqtransfer.keys.participant import KeyVersion, Revocation
 from tests.fakes.crashes import CrashError, CrashingPort
-from tests.unit.functions.rotate_keys.world import NOW, WRITES, World, settle_order
+from tests.unit.functions.rotate_keys.world import NOW, WRITES, World, order, settle_order
 
 KEM, SIGNING = KeyPurpose
 
@@ -99,6 +99,56 @@ def test_killed_while_a_key_is_destroyed(world: World, at_write: int, after_effe
     settle(world, days=37)
     assert state_of(world, old) is KeyState.DESTROYED
     world.require_whole()
+
+
+def revoke(world: World, purpose: KeyPurpose) -> KeyVersion:
+    """The key that was in use, reported lost at NOW; another one is in its place."""
+    lost = world.active(purpose)
+    world.registry.revoke([lost], Revocation(reason="lost laptop", revoked_at=NOW, reported_by="alice"))
+    world.rotator().rotate(order(purpose, replaces=None))
+    return lost
+
+
+@pytest.mark.requirement("D4.6")
+@pytest.mark.parametrize("purpose", KeyPurpose)
+def test_the_end_of_a_key_that_was_lost(world: World, purpose: KeyPurpose) -> None:
+    """The answer to the loss has a month; then secret and backup go, on record. What is revoked stays revoked."""
+    lost = revoke(world, purpose)
+    assert settle(world, days=29.9) == Settlement()
+    assert lost.secret_id in world.vault.secrets
+    assert [key.key_id for key in settle(world, days=30).destroyed] == [lost.key_id]
+    assert state_of(world, lost) is KeyState.REVOKED
+    assert lost.secret_id not in world.vault.secrets
+    assert world.trail.find("key.destroy").key_id == lost.key_id
+    world.require_whole()
+    assert settle(world, days=400) == Settlement()
+
+
+def test_a_lost_key_that_an_envelope_needs(world: World) -> None:
+    """What the answer to the loss left to people keeps the key, and so does an index that does not answer."""
+    lost = revoke(world, KEM)
+    world.dependents.needed.add(lost.key_id)
+    assert [key.key_id for key in settle(world, days=400).kept] == [lost.key_id]
+    world.dependents.unknown.add(lost.key_id)
+    assert [key.key_id for key in settle(world, days=400).unknown] == [lost.key_id]
+    assert lost.secret_id in world.vault.secrets
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at_write", range(1, 5))
+def test_killed_while_a_lost_key_is_destroyed(world: World, at_write: int, after_effect: bool) -> None:
+    """The next run finishes: record, secret, backup, name."""
+    revoke(world, KEM)
+    countdown = [at_write]
+    dying = world.settler(
+        now=NOW + timedelta(days=30),
+        wrap=lambda port: CrashingPort(port, countdown, after_effect=after_effect, writes=WRITES),
+    )
+    with pytest.raises(CrashError):
+        dying.settle(settle_order())
+    settle(world, days=30)
+    world.require_whole()
+    assert world.trail.actions["key.destroy"] >= 1
 
 
 @pytest.mark.requirement("D4.6")
