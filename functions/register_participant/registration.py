@@ -8,7 +8,7 @@ but its role, which the call brings back to what is registered: IAM forgets whom
 deleted, even if it is made again.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -24,7 +24,6 @@ from pqtransfer.keys.backups import KeyBackups, name_backup
 from pqtransfer.keys.custody import ParticipantRoles, PrivateKeyVault
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import (
-    KeyVersion,
     Participant,
     ParticipantKind,
     RegisteredParticipant,
@@ -70,7 +69,7 @@ class Registrar:
 
         Raises:
             ParticipantExistsError: the name is taken by a participant that differs.
-            SpentSuccessionError: keys that were replaced, or used before, are brought again.
+            SpentSuccessionError: keys that were replaced, revoked, or used before, are brought again.
             WeakSuiteError, UnknownSuiteError: the suite is not allowed.
             MalformedDocumentError, InvalidKeyError, InvalidProofError, IdentityOfAnotherError: the identity is no good.
             ManagedNameTooLongError: the name does not fit a role.
@@ -78,7 +77,7 @@ class Registrar:
             AuditUnavailableError: the audit log takes no event; what was begun is finished by the same call again.
         """
         if request.succession is not None:
-            registered = self._succeed(request.name, Succession.from_json(request.succession.encode()))
+            registered = self._successor.succeed(request.name, Succession.from_json(request.succession.encode()))
         elif request.kind is ParticipantKind.MANAGED:
             registered = self._register_managed(request)
         else:
@@ -86,14 +85,15 @@ class Registrar:
         self.trail.record(self.facts.registered(registered))
         return registered
 
-    def _succeed(self, name: str, succession: Succession) -> RegisteredParticipant:
+    @property
+    def _successor(self) -> KeySuccessor:
         return KeySuccessor(
             registry=self.registry,
             trail=self.trail,
             facts=self.facts,
             minimum_suite_id=self.minimum_suite_id,
             now=self.now,
-        ).succeed(name, succession)
+        )
 
     def _register_external(self, request: RegisterParticipant) -> RegisteredParticipant:
         identity = PublicIdentity.from_json((request.identity or "").encode())
@@ -102,18 +102,20 @@ class Registrar:
         if request.suite not in (None, identity.suite_id):
             raise MalformedRegistrationError(f"the identity is of suite {identity.suite_id}, not {request.suite}")
         require_minimum_suite(identity.suite_id, minimum_suite_id=self.minimum_suite_id)
+        existing = self._find(request.name)
+        if existing is not None and existing.participant.kind is ParticipantKind.EXTERNAL:
+            return self._successor.begin_anew(existing, identity)
         participant = Participant(name=request.name, kind=ParticipantKind.EXTERNAL, created_at=self.now)
         keys = make_key_versions(identity, version=1, state=KeyState.ACTIVE, created_at=self.now)
-        if not self._knows(keys):
+        if existing is None:
             self.trail.record(*map(self.facts.keys.created, keys), *map(self.facts.keys.activated, keys))
         return self.registry.add(RegisteredParticipant(participant=participant, keys=keys))
 
-    def _knows(self, keys: Iterable[KeyVersion]) -> bool:
-        """True when exactly these keys are registered already: nothing comes to be."""
+    def _find(self, name: str) -> RegisteredParticipant | None:
         try:
-            return all(self.registry.load(key.participant).find_key(key.key_id) is not None for key in keys)
+            return self.registry.load(name)
         except ParticipantUnknownError:
-            return False
+            return None
 
     def _register_managed(self, request: RegisterParticipant) -> RegisteredParticipant:
         suite_id = request.suite or DEFAULT_SUITE_ID
