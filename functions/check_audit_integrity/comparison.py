@@ -52,8 +52,9 @@ class Comparison:
 
     def compare(self, verified: Checkpoint | None, numberings: Mapping[str, Numbering]) -> Iterator[Finding]:
         """What does not fit the checkpoint that was verified before this is called, and the numbers up to there."""
-        published = self.log.find_checkpoint()
+        published = None
         try:
+            published = self.log.find_checkpoint()
             signed = None if published is None else open_checkpoint(published.data, self._log_policy).checkpoint
         except IntegrityError as error:
             note = published.data if published else b""

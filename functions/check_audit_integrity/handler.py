@@ -3,6 +3,7 @@
 What it trusts (public keys, and what it verified last) stands where nobody can write who can write the log.
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -26,7 +27,7 @@ from pqtransfer.aws.audit_trust import KeysNotPublishedError, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.environment import load_settings
-from pqtransfer.errors import IntegrityError
+from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.operations.alerts import Alert, AlertSeverity
 
 SOURCE = "pqtransfer"
@@ -59,21 +60,26 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Check the log; how many entries were read, and how many findings of each kind there are."""
     settings = load_settings(CheckAuditIntegritySettings)
     try:
-        inspection = connect_inspection(settings, run_id=context.aws_request_id)
+        inspection = connect_inspection(
+            settings,
+            run_id=context.aws_request_id,
+            seconds_left=lambda: context.get_remaining_time_in_millis() / 1000,
+        )
         found = inspection.run(full=event.get("full") is True)
     except KeysNotPublishedError:
         return {"entries": 0, "findings": {}}  # nothing was ever logged
-    except IntegrityError as error:
+    except Exception as error:  # whatever it is, nobody looks until it is mended
+        code = error.code if isinstance(error, PqtransferError) else type(error).__name__
         connect_alerts(settings).raise_alert(
             Alert(
                 code="audit-check-failed",
-                key=f"audit-check-failed:{error.code}",
-                severity=AlertSeverity.CRITICAL,
+                key=f"audit-check-failed:{code}",
+                severity=AlertSeverity.HIGH if isinstance(error, UnavailableError) else AlertSeverity.CRITICAL,
                 summary=f"the audit log cannot be checked: {error}"[:1024],
                 remedy="follow docs/runbooks/audit-check-failed.md",
                 raised_at=datetime.now(UTC),
                 correlation_id=f"{CHECKER}-{context.aws_request_id}",
-                details={"error": error.code},
+                details={"error": code},
             )
         )
         raise
@@ -82,7 +88,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return answer
 
 
-def connect_inspection(settings: CheckAuditIntegritySettings, *, run_id: str) -> Inspection:
+def connect_inspection(
+    settings: CheckAuditIntegritySettings, *, run_id: str, seconds_left: Callable[[], float]
+) -> Inspection:
     """A check of this environment, on AWS."""
     session, now = make_session(), datetime.now(UTC)
     s3 = make_object_client(session)
@@ -99,6 +107,7 @@ def connect_inspection(settings: CheckAuditIntegritySettings, *, run_id: str) ->
         policy=policy,
         now=now,
         correlation_id=f"{CHECKER}-{run_id}",
+        seconds_left=seconds_left,
     )
 
 

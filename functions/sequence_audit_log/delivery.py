@@ -26,9 +26,9 @@ TRIES = 8
 
 
 class RefusedStore(Protocol):
-    """Where that is kept which is not in the log; and what the log's files had to be written over."""
+    """Where that is kept which is not in the log. `on_replace` is told of a file before it is written over."""
 
-    replaced: list[str]
+    on_replace: Callable[[str], None]
 
     def keep_refused(self, name: str, data: bytes) -> None:
         """Keep it durably. The same again is no error."""
@@ -75,6 +75,7 @@ class Delivery:
     def take(self, messages: Sequence[Message]) -> Delivered:
         """Append what is in the messages. The first message that fails, and all behind it, are named as failed."""
         done = Delivered()
+        self.store.on_replace = self._tell_of_replaced
         owners, begin = list[int](), 0
         try:
             entries = self._unpack(messages, owners, done)
@@ -88,8 +89,6 @@ class Delivery:
                 self._tell_of_damage(error)
             done.failure = error
             done.failed = [message.id for message in messages[owners[begin] if begin < len(owners) else 0 :]]
-        finally:
-            self._tell_of_replaced()
         return done
 
     def _unpack(self, messages: Sequence[Message], owners: list[int], done: Delivered) -> list[bytes]:
@@ -156,16 +155,15 @@ class Delivery:
     def _tell_of_damage(self, error: IntegrityError) -> None:
         self.alerts.raise_alert(make_damage_alert(error, now=self.now))
 
-    def _tell_of_replaced(self) -> None:
-        for path in self.store.replaced:
-            self._alert(
-                "audit-log-tampered",
-                path,
-                AlertSeverity.CRITICAL,
-                f"somebody wrote {path} before the sequencer did; the right bytes stand there now, as a newer version",
-                {"path": path},
-            )
-        self.store.replaced.clear()
+    def _tell_of_replaced(self, path: str) -> None:
+        """Before it is done: afterwards nothing would show it any more, if this run died or nobody could be told."""
+        self._alert(
+            "audit-log-tampered",
+            path,
+            AlertSeverity.CRITICAL,
+            f"somebody wrote {path} before the sequencer did; the right bytes become the newest version",
+            {"path": path},
+        )
 
     def _alert(self, code: str, key: str, severity: AlertSeverity, summary: str, details: Mapping[str, str]) -> None:
         self.alerts.raise_alert(_make_alert(code, key, severity, summary, details, self.now))

@@ -11,7 +11,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
-from functions.witness_checkpoint.witness import MEMORY_PATH, Witness, make_refusal_alert
+from functions.witness_checkpoint.witness import MEMORY_PATH, Witness, make_failure_alert, make_refusal_alert
 from pqtransfer.audit.derived_keys import WITNESS_KINDS, derive_signers
 from pqtransfer.audit.errors import LogMovedError
 from pqtransfer.audit.note_keys import NoteSigner
@@ -24,7 +24,7 @@ from pqtransfer.aws.audit_trust import WITNESS_KEYS_PATH, KeysNotPublishedError,
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.environment import load_settings
-from pqtransfer.errors import IntegrityError
+from pqtransfer.errors import IntegrityError, PqtransferError
 
 SOURCE = "pqtransfer"
 
@@ -61,6 +61,10 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int | 
     except IntegrityError as error:  # the alert was raised
         logger.error("not signed", error_code=error.code, reason=str(error))
         return {"size": None}
+    except Exception as error:  # whatever it is, nothing is witnessed until it is mended
+        code = error.code if isinstance(error, PqtransferError) else type(error).__name__
+        connect_alerts(settings).raise_alert(make_failure_alert(code, str(error), now=datetime.now(UTC)))
+        raise
     size = None if checkpoint is None else checkpoint.size
     logger.info("witnessed", extra={"size": size})
     return {"size": size}

@@ -68,9 +68,9 @@ class Witness:
             IntegrityError: what the log shows must not be signed; the alert was raised.
         """
         remembered = self.memory.load()
-        shown = self.log.find_checkpoint()
         note = remembered.data if remembered else None
         try:
+            shown = self.log.find_checkpoint()
             last = open_checkpoint(note, self.policy).checkpoint if note else None
             if shown is not None:
                 note = self._cosign(shown.data, last, remembered)
@@ -122,4 +122,18 @@ def make_refusal_alert(error: IntegrityError, *, now: datetime) -> Alert:
         raised_at=now,
         correlation_id=f"audit-witness-{int(now.timestamp() * 1000)}",
         details={"error": error.code},
+    )
+
+
+def make_failure_alert(code: str, reason: str, *, now: datetime) -> Alert:
+    """What the administrators are told when the witness could not look at all."""
+    return Alert(
+        code="audit-check-failed",
+        key=f"audit-check-failed:witness:{code}"[:256],
+        severity=AlertSeverity.HIGH,
+        summary=f"the witness could not look at the audit log: {reason}"[:1024],
+        remedy="follow docs/runbooks/audit-check-failed.md",
+        raised_at=now,
+        correlation_id=f"audit-witness-{int(now.timestamp() * 1000)}",
+        details={"error": code},
     )

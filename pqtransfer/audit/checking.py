@@ -17,6 +17,7 @@ from pqtransfer.audit.origins import KEEPER_SERVICE, name_service
 from pqtransfer.audit.tiles import TILE_WIDTH, ReadTile
 from pqtransfer.audit.trusted_log import TrustedLog
 from pqtransfer.audit.verifier import VisitEntry, verify_log
+from pqtransfer.errors import IntegrityError
 
 PURGED_PATH = "purged"
 PURGE_ACTION = "audit.purge"
@@ -56,10 +57,16 @@ def check_log(
 
     Raises:
         UntrustedCheckpointError, MalformedNoteError, MalformedCheckpointError: `since` is not of this log.
-        MalformedTrustedLogError: what stands at `purged` cannot be read.
     """
     trusted = open_checkpoint(since.checkpoint_note, policy).checkpoint if since else None
-    start = since if since is not None and since.next_index else read_purged(files)
+    published = files.find_checkpoint()
+    unreadable = None
+    try:
+        start = read_purged(files)
+    except IntegrityError as error:
+        start, unreadable = None, Finding(FindingKind.FILE_UNREADABLE, PURGED_PATH, explanation=str(error))
+    if since is not None and since.next_index:
+        start = since
     purged = start if start is not since else None
     first = start.next_index if start else 0
     accounted: list[str] = []
@@ -70,7 +77,6 @@ def check_log(
         if visit is not None:
             visit(index, entry)
 
-    published = files.find_checkpoint()
     note = published.data if published else None
     report = verify_log(
         note,
@@ -81,6 +87,8 @@ def check_log(
         numberings=start.numberings if start else None,
         visit=visit_each,
     )
+    if unreadable is not None:
+        report.add(unreadable)
     if purged is not None and report.checkpoint and purged.numbers_sha256 not in accounted:
         explanation = "the log has no audit.purge event that accounts for these entries and their numbers"
         last = purged.next_index - 1

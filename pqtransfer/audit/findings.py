@@ -28,6 +28,7 @@ class FindingKind(StrEnum):
     ENTRY_INSERTED = "entry-inserted"
     ENTRIES_REORDERED = "entries-reordered"
     BUNDLE_DAMAGED = "bundle-damaged"
+    FILE_UNREADABLE = "file-unreadable"
     NOT_AN_EVENT = "not-an-event"
     STATE_CHANGED = "state-changed"
     CHECKPOINT_STALE = "checkpoint-stale"

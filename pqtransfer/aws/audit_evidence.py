@@ -4,7 +4,7 @@ no retention period ends: somebody has to lift it.
 
 from typing import TYPE_CHECKING, Any
 
-from pqtransfer.aws.failures import CloudNotFoundError, translated
+from pqtransfer.aws.failures import CloudError, CloudNotFoundError, translated
 from pqtransfer.crypto.canonical_json import write_canonical_json
 
 if TYPE_CHECKING:
@@ -23,28 +23,40 @@ class S3EvidenceStore:
         self._bucket = bucket
 
     def preserve(self, path: str) -> list[str]:
-        """Copy the versions of an object; a deletion is noted as one. The keys of the copies, newest version first."""
+        """Copy the versions of an object; a deletion is noted as one. The keys of the copies, newest version first.
+
+        Raises:
+            CloudError: a version could not be copied; all others were.
+        """
         with translated(action=f"list the versions of s3://{self._bucket}/{path}"):
             answer: Any = self._client.list_object_versions(Bucket=self._bucket, Prefix=path, MaxKeys=1000)
         versions = [(each, False) for each in answer.get("Versions", []) if each["Key"] == path]
         versions += [(each, True) for each in answer.get("DeleteMarkers", []) if each["Key"] == path]
         versions.sort(key=lambda each: each[0]["LastModified"], reverse=True)
-        kept = []
+        kept, failures = list[str](), list[CloudError]()
         for version, is_deletion in versions[:VERSIONS_AT_MOST]:
             key = f"{EVIDENCE_PREFIX}{path}/{version['VersionId']}"
-            if is_deletion:
-                at = version["LastModified"].isoformat()
-                self._put(key, write_canonical_json({"deleted": path, "deleted_at": at}))
+            try:
+                if is_deletion:
+                    at = version["LastModified"].isoformat()
+                    self._put(key, write_canonical_json({"deleted": path, "deleted_at": at}))
+                else:
+                    self._copy(path, version["VersionId"], key)
+            except CloudError as error:  # whoever changed it may have made it unreadable; what was there before is not
+                failures.append(error)
             else:
-                self._copy(path, version["VersionId"], key)
-            kept.append(key)
+                kept.append(key)
+        if failures:
+            raise failures[0]
         return kept
 
-    def keep_report(self, name: str, data: bytes) -> str:
-        """Keep what the check has found; the key that it stands at."""
-        key = f"{EVIDENCE_PREFIX}reports/{name}"
-        self._put(key, data)
-        return key
+    def place_report(self, name: str) -> str:
+        """The key that a report of this name stands at."""
+        return f"{EVIDENCE_PREFIX}reports/{name}"
+
+    def keep_report(self, name: str, data: bytes) -> None:
+        """Keep what the check has found."""
+        self._put(self.place_report(name), data)
 
     def _copy(self, path: str, version_id: str, key: str) -> None:
         """Copy it where that was not done, and hold it in any case: a run may have died in between."""

@@ -7,11 +7,12 @@ staged/SIZE-ROOT   the files of a batch, before its state is committed
 refused/SHA-256    what came, and is not in the log, with the reason
 """
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pqtransfer.audit.checkpoints import CHECKPOINT_PATH
-from pqtransfer.audit.errors import LogMovedError, TileMissingError
+from pqtransfer.audit.errors import DamagedTileError, LogMovedError, TileMissingError
 from pqtransfer.audit.notes import NOTE_LIMIT_BYTES
 from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.aws.audit_files import S3LogFiles
@@ -29,13 +30,16 @@ STAGED_LIMIT_BYTES = 256 << 20
 class S3LogStore(S3LogFiles):
     """`LogStore` of the sequencer.
 
-    A file is written once. Where other bytes stand already, somebody else wrote them: the right ones become the newest
-    version, the others stay below them, and `replaced` names the path, so that somebody is told.
+    A file is written once. Where other bytes stand already, somebody else wrote them: `on_replace` is told the path,
+    and then the right ones become the newest version; the others stay below them. If nobody can be told, they are left,
+    so that the next run finds them.
     """
 
-    def __init__(self, client: "S3Client", *, bucket: str) -> None:
+    def __init__(
+        self, client: "S3Client", *, bucket: str, on_replace: Callable[[str], None] = lambda _path: None
+    ) -> None:
         super().__init__(client, bucket=bucket)
-        self.replaced: list[str] = []
+        self.on_replace = on_replace
 
     def write_tile(self, path: str, data: bytes) -> None:
         self._write_once(path, data)
@@ -44,14 +48,14 @@ class S3LogStore(S3LogFiles):
         self._write_once(name, data)
 
     def read_staged(self, name: str) -> bytes:
-        found = self._find(name, STAGED_LIMIT_BYTES)
+        found = self._read(name, STAGED_LIMIT_BYTES)
         if found is None:
             raise TileMissingError(name)
         return found[0]
 
     def find_checkpoint(self) -> PublishedCheckpoint | None:
         """What the log has signed last: the witness has not seen it yet, maybe."""
-        found = self._find(UNWITNESSED_PATH, NOTE_LIMIT_BYTES)
+        found = self._read(UNWITNESSED_PATH, NOTE_LIMIT_BYTES)
         return None if found is None else PublishedCheckpoint(*found)
 
     def publish_checkpoint(self, data: bytes, *, etag: str | None) -> None:
@@ -92,10 +96,16 @@ class S3LogStore(S3LogFiles):
         try:
             self._put(path, data, IfNoneMatch="*")
         except ConditionFailedError:
-            found = self._find(path, len(data))
-            if found is None or found[0] != data:
+            if not self._has(path, data):
+                self.on_replace(path)
                 self._put(path, data)
-                self.replaced.append(path)
+
+    def _has(self, path: str, data: bytes) -> bool:
+        try:
+            found = self._read(path, len(data))
+        except DamagedTileError:
+            return False
+        return found is not None and found[0] == data
 
     def _put(self, path: str, data: bytes, **condition: Any) -> None:
         try:

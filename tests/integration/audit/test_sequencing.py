@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 from functions.sequence_audit_log.delivery import Delivered, Message
 from functions.sequence_audit_log.handler import UnknownQueueError, find_origin
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
-from pqtransfer.audit.errors import LogMovedError
+from pqtransfer.audit.errors import DamagedTileError, LogMovedError
 from pqtransfer.audit.events import EventKind, Target
 from pqtransfer.audit.messages import EVENTS_AT_MOST, pack_messages
 from pqtransfer.audit.origins import Origin
@@ -268,6 +268,42 @@ def test_a_file_that_somebody_wrote_beforehand_is_written_over_and_told(audit_cl
     assert audit_cloud.read_entries() == make_entries(FIRST)
     versions = audit_cloud.s3.list_object_versions(Bucket=BUCKET, Prefix=path)["Versions"]
     assert len(versions) == 2
+
+
+@pytest.mark.requirement("D7.5", "S4.7")
+def test_nothing_is_written_over_before_somebody_is_told(audit_cloud: AuditCloud) -> None:
+    """While no alert can be raised the delivery fails and what was tampered with stays; then it is told, and mended."""
+    path = "tile/entries/000.p/250"
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=b"mallory was here")
+    messages = make_messages(make_entries(FIRST))
+    audit_cloud.alerts.failure = CloudUnavailableError("no bus", aws_code="503")
+    assert audit_cloud.make_delivery().take(messages).failed
+    assert audit_cloud.store.read_tile(path) == b"mallory was here"
+    audit_cloud.alerts.failure = None
+    assert audit_cloud.make_delivery().take(messages).failed == []
+    assert audit_cloud.alerts.codes == ["audit-log-tampered"]
+    assert audit_cloud.read_entries() == make_entries(FIRST)
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_a_file_that_is_there_and_is_refused_is_damage(audit_cloud: AuditCloud) -> None:
+    """Moved into a class that has to be restored first: the check names it, the sequencer writes over it and tells."""
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    path = "tile/entries/000.p/250"
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=b"mallory was here", StorageClass="GLACIER")
+    with pytest.raises(DamagedTileError, match="cannot be read"):
+        audit_cloud.store.read_tile(path)
+    assert [str(each.kind) for each in audit_cloud.check().findings] == ["bundle-damaged"]
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key="purged", Body=b"x", StorageClass="GLACIER")
+    with pytest.raises(DamagedTileError):
+        audit_cloud.store.find_purged()
+    audit_cloud.s3.delete_object(Bucket=BUCKET, Key="purged")
+    ahead = "tile/entries/001.p/54"
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=ahead, Body=b"mallory was here", StorageClass="GLACIER")
+    good = b"".join(len(each).to_bytes(2, "big") + each for each in make_entries(FIRST))
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=good)
+    assert audit_cloud.make_delivery().take(make_messages(make_entries(SECOND))).appended == 60
+    assert audit_cloud.alerts.codes == ["audit-log-tampered"]
 
 
 def test_more_producers_than_one_transaction_moves(audit_cloud: AuditCloud) -> None:

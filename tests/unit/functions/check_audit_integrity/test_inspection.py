@@ -1,5 +1,6 @@
-"""A check of the log: evidence first, then the alert, then the event; and only what was intact is remembered."""
+"""A check of the log: the alert first, then evidence, then the event; and only what was intact is remembered."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -13,6 +14,7 @@ from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.audit.sequencing import LogState
 from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.audit.trusted_log import TrustedLog
+from pqtransfer.aws.failures import CloudRequestError, CloudUnavailableError
 from pqtransfer.operations.alerts import AlertSeverity
 from tests.fakes.trails import InMemoryAuditTrail
 from tests.unit.audit.keys import ORIGIN, POLICY, TIME_SECONDS, make_signer
@@ -26,17 +28,19 @@ LONG_AGO = NOW - timedelta(hours=1)
 class Files:
     """The log as readers see it: the witnessed checkpoint."""
 
-    def __init__(self, deployment: WitnessedDeployment) -> None:
+    def __init__(self, deployment: "Checked") -> None:
         self._deployment = deployment
 
     def read_tile(self, path: str) -> bytes:
         return self._deployment.log.read_tile(path)
 
     def find_checkpoint(self) -> PublishedCheckpoint | None:
+        if self._deployment.checkpoint_failure is not None:
+            raise self._deployment.checkpoint_failure
         return self._deployment.shown.load()
 
     def find_purged(self) -> bytes | None:
-        return None
+        return self._deployment.purged
 
 
 class Checked(WitnessedDeployment):
@@ -50,6 +54,10 @@ class Checked(WitnessedDeployment):
         self.trail = InMemoryAuditTrail()
         self.written_at = NOW
         self.policy: TrustPolicy = POLICY
+        self.purged: bytes | None = None
+        self.checkpoint_failure: Exception | None = None
+        self.evidence_failure: Exception | None = None
+        self.seconds_left = 900.0
 
     def load(self) -> TrustedLog | None:
         return self.trusted
@@ -58,13 +66,20 @@ class Checked(WitnessedDeployment):
         self.trusted = TrustedLog.from_bytes(trusted.to_bytes())
 
     def preserve(self, path: str) -> list[str]:
-        assert not self.alerts.raised, "evidence comes first"
+        assert self.alerts.raised, "the alert comes first"
+        if self.evidence_failure is not None:
+            raise self.evidence_failure
         self.preserved.append(path)
+        self.seconds_left -= 300
         return [f"evidence/{path}/1"]
 
-    def keep_report(self, name: str, data: bytes) -> str:
-        self.reports[name] = data
+    def place_report(self, name: str) -> str:
         return f"evidence/reports/{name}"
+
+    def keep_report(self, name: str, data: bytes) -> None:
+        if self.evidence_failure is not None:
+            raise self.evidence_failure
+        self.reports[name] = data
 
     def find_age(self, path: str) -> datetime | None:
         return self.written_at if path == "unwitnessed" else None
@@ -81,6 +96,7 @@ class Checked(WitnessedDeployment):
             policy=self.policy,
             now=NOW,
             correlation_id="check-1",
+            seconds_left=lambda: self.seconds_left,
         ).run(full=full)
 
 
@@ -213,3 +229,64 @@ def test_a_check_that_cannot_record_fails_after_it_has_told(checked: Checked) ->
     with pytest.raises(AuditUnavailableError):
         checked.check(full=True)
     assert checked.alerts.raised
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+@pytest.mark.parametrize("full", [False, True])
+def test_what_stands_at_purged_and_says_nothing_is_told(checked: Checked, full: bool) -> None:
+    """One byte there stops no check, not even one of what is new."""
+    checked.purged = b"x"
+    found = checked.check(full=full)
+    assert kinds(found) == ["file-unreadable"]
+    assert checked.alerts.codes == ["audit-log-tampered"]
+    assert found.findings[0].place == "purged"
+    assert found.checked.report.entries_checked == (300 if full else 0)
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_a_checkpoint_that_is_there_and_cannot_be_read_is_told(checked: Checked) -> None:
+    """Written anew under another key, or into a class that has to be restored first."""
+    checked.checkpoint_failure = CloudRequestError("SSE-C", aws_code="InvalidRequest")
+    found = checked.check()
+    assert kinds(found) == ["file-unreadable"]
+    assert checked.alerts.codes == ["audit-log-tampered"]
+    checked.checkpoint_failure = CloudUnavailableError("slow down", aws_code="SlowDown")
+    with pytest.raises(CloudUnavailableError):
+        checked.check()
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_evidence_that_cannot_be_kept_silences_nothing(checked: Checked) -> None:
+    """The administrators are told, and the log tells of it; the check fails all the same, so that this is told too."""
+    change_entry(checked)
+    checked.evidence_failure = CloudRequestError("no copy", aws_code="InvalidRequest")
+    with pytest.raises(CloudRequestError, match="no copy"):
+        checked.check(full=True)
+    assert checked.alerts.codes[0] == "audit-log-tampered"
+    assert {each.action for each in checked.trail.facts} == {"audit.tamper.detect"}
+
+
+def test_one_version_that_cannot_be_copied_is_noted(checked: Checked) -> None:
+    """Beside those that can; the report says which is missing and why."""
+    preserve = checked.preserve
+
+    def refuse_one(path: str) -> list[str]:
+        if path == "unwitnessed":
+            raise CloudRequestError("no copy", aws_code="InvalidRequest")
+        return preserve(path)
+
+    checked.preserve = refuse_one  # type: ignore[method-assign]
+    change_entry(checked)
+    checked.check(full=True)
+    (report,) = checked.reports.values()
+    assert json.loads(report)["not_preserved"] == {"unwitnessed": "no copy"}
+    assert checked.preserved == ["checkpoint", "tile/entries/001.p/44"]
+
+
+def test_no_evidence_takes_the_time_of_the_report(checked: Checked) -> None:
+    """What there is no time to copy is noted."""
+    checked.seconds_left = 600.0
+    change_entry(checked)
+    checked.check(full=True)
+    (report,) = checked.reports.values()
+    assert list(json.loads(report)["not_preserved"]) == ["tile/entries/001.p/44"]
