@@ -242,6 +242,7 @@ class TransferPipeline:
         ).run(
             request,
             manifest,
+            first_recipients=self.ledger.get(manifest.body.transfer_id).request.recipients,
             signing_key=self._holder(request, context).signing_key(),
             old=container,
             new=own,

@@ -58,12 +58,16 @@ class Reencryption:
         request: TransferRequest,
         manifest: SignedManifest,
         *,
+        first_recipients: tuple[str, ...],
         signing_key: PrivateKey,
         old: Folder,
         new: Folder,
         context: JobContext,
     ) -> EncryptedContainer:
         """Make the new container of the old one, going on where an earlier attempt ended.
+
+        `first_recipients` are those that the model was sent to: the system may keep a key of one who is no longer asked
+        for, and a worker may not look through all participants for it.
 
         Raises:
             NotOfSenderError, NotARecipientYetError: it may not be asked for.
@@ -76,7 +80,7 @@ class Reencryption:
         envelope = read_envelope(old).envelope
         envelope.require_transfer_of(body)
         owners = KeyOwners(self.registry, among_everybody=False).find(
-            envelope.recipient_key_ids, candidates=lambda: (request.sender, *request.recipients)
+            envelope.recipient_key_ids, candidates=lambda: (request.sender, *request.recipients, *first_recipients)
         )
         strangers = set(request.recipients) - set(owners.values())
         if strangers:
