@@ -58,6 +58,8 @@ class KeySettler:
             AuditUnavailableError, CloudError, RegistryConflictError: a step failed; the next run goes on from there.
         """
         registered = self.registry.load(order.participant)
+        for key in self._due(registered, DueStep.TELL):
+            self._tell_again(registered, key)
         destroyed, kept, unknown = [], [], []
         for key in self._due(registered, DueStep.DESTROY):
             needed = self._is_needed(key)
@@ -88,7 +90,7 @@ class KeySettler:
         return self.registry.change_state(due, KeyState.RETIRED, at=at)
 
     def _tell_again(self, registered: RegisteredParticipant, old: KeyVersion) -> None:
-        """Once more, before its time is over: the run that replaced it may have died before it told anybody."""
+        """What replaced it may have died before it told anybody; of keys that others keep, this is who tells."""
         new = registered.find_active_key(old.purpose)
         if new is not None:
             self.announcer.announce(

@@ -18,6 +18,9 @@ from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
 
 MOST_DAYS = 3650
+TELL_WITHIN = timedelta(hours=2)
+"""How long after its participant replaced it a key is looked for, to tell the others: two searches for what is due.
+Whoever missed it is told again when the key is retired."""
 
 
 class RotationPolicy(BaseModel):
@@ -44,6 +47,7 @@ class DueStep(StrEnum):
 
     ROTATE = "rotate"
     REMIND = "remind"
+    TELL = "tell"
     RETIRE = "retire"
     DESTROY = "destroy"
     DISCARD = "discard"
@@ -115,6 +119,8 @@ def find_due_step(key: KeySummary, *, policy: RotationPolicy, patience: timedelt
             return DueStep.ROTATE if managed else DueStep.REMIND
         case KeyState.RETIRING if age >= timedelta(days=policy.retiring_days):
             return DueStep.RETIRE
+        case KeyState.RETIRING if not managed and timedelta(0) <= age < TELL_WITHIN:
+            return DueStep.TELL
         case KeyState.RETIRED if managed and age >= timedelta(days=policy.retired_days):
             return DueStep.DESTROY
         case KeyState.DESTROYED if managed:

@@ -1,16 +1,24 @@
 """Old keys go when their time has come and nothing needs them; what cannot be told stays."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
 
+from functions.register_participant.audit import RegistrationFacts
 from functions.rotate_keys.settling import Settlement
+from functions.rotate_keys.sweeping import KeySweeper
+from pqtransfer.crypto.identity import generate_identity
 from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.crypto.succession import sign_succession
 from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.participant import KeyVersion, Revocation
+from pqtransfer.keys.participant import KeyVersion, ParticipantKind, Revocation
+from pqtransfer.keys.registration import RegisterParticipant
+from tests.fakes.alerts import InMemoryAlerts
 from tests.fakes.crashes import CrashError, CrashingPort
-from tests.unit.functions.rotate_keys.world import NOW, WRITES, World, order, settle_order
+from tests.fakes.key_service import InMemoryOrders
+from tests.unit.functions.rotate_keys.world import NOW, PATIENCE, POLICY, WRITES, World, order, settle_order
 
 KEM, SIGNING = KeyPurpose
 
@@ -99,6 +107,29 @@ def test_killed_while_a_key_is_destroyed(world: World, at_write: int, after_effe
     settle(world, days=37)
     assert state_of(world, old) is KeyState.DESTROYED
     world.require_whole()
+
+
+def test_who_is_told_of_keys_that_their_owner_replaced(world: World) -> None:
+    """Whoever registers them tells nobody: the search for what is due does, soon, and when they are retired."""
+    old, new = (generate_identity("site-x", suite_id="PQT-1") for _ in range(2))
+    world.register("site-x", kind=ParticipantKind.EXTERNAL, identity=old.to_public().to_json().decode())
+    facts = RegistrationFacts("site-x", None, "succession")
+    registrar = replace(world.registrar(facts), now=NOW)
+    succession = sign_succession(old, new.to_public()).to_json().decode()
+    registrar.register(RegisterParticipant(name="site-x", kind=ParticipantKind.EXTERNAL, succession=succession))
+    asked = settle_order().model_copy(update={"participant": "site-x"})
+    for days, told in ((0.04, 2), (0.1, 0), (7, 2), (8, 0)):
+        now = NOW + timedelta(days=days)
+        orders = InMemoryOrders()
+        sweeper = KeySweeper(world.registry, orders, InMemoryAlerts(), POLICY, PATIENCE, now)
+        sweeper.sweep(cursor=None, has_time=lambda: True)
+        assert (asked.participant in {each.participant for each in orders.waiting}) == (told > 0)
+        world.announcer.told.clear()
+        world.settler(now=now).settle(asked)
+        assert len(world.announcer.told) == told
+        assert {(each.old_key_id, each.new_key_id) for each in world.announcer.told} <= {
+            (getattr(old, name).public_key.key_id, getattr(new, name).public_key.key_id) for name in ("kem", "signing")
+        }
 
 
 def revoke(world: World, purpose: KeyPurpose) -> KeyVersion:
