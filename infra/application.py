@@ -1,4 +1,4 @@
-"""The whole application: seven stacks of one environment, checked by cdk-nag."""
+"""The whole application: eight stacks of one environment, checked by cdk-nag."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,6 +8,7 @@ from aws_cdk import App, CliCredentialsStackSynthesizer, DefaultStackSynthesizer
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.overrides import load_environment
+from infra.stacks.alarms import AlarmsStack
 from infra.stacks.audit_functions import AuditFunctionsStack
 from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
@@ -52,7 +53,7 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
     control = ControlStack(
         app, names.stack("Control"), storage=storage, audit=audit, **place("queue, events and functions")
     )
-    AuditFunctionsStack(
+    audit_functions = AuditFunctionsStack(
         app,
         names.stack("AuditFunctions"),
         storage=storage,
@@ -60,7 +61,7 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         control=control,
         **place("the audit log's functions"),
     )
-    ProtectionStack(
+    protection = ProtectionStack(
         app,
         names.stack("Protection"),
         storage=storage,
@@ -76,6 +77,13 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         audit=audit,
         control=control,
         **place("the transfer workers"),
+    )
+    AlarmsStack(
+        app,
+        names.stack("Alarms"),
+        watched=[audit, control, audit_functions, protection],
+        topic=audit_functions.administrators.topic,
+        **place("alarms on functions and queues"),
     )
     Tags.of(app).add("application", "pqtransfer")
     Tags.of(app).add("environment", environment.name)

@@ -1,4 +1,4 @@
-"""The administrators: a topic that every alert on the bus goes to, and the addresses that are told of it."""
+"""The administrators: a topic that every alert on the bus and every alarm goes to, and the addresses that are told."""
 
 from aws_cdk import Stack
 from aws_cdk import aws_events as events
@@ -12,7 +12,7 @@ from pqtransfer.aws.alerts import ALERT_DETAIL_TYPE
 
 
 class Administrators(Construct):
-    """An encrypted topic. The bus may publish to it; each address has to confirm that it wants to be told."""
+    """An encrypted topic. The bus and alarms may publish to it; each address has to confirm that it wants that."""
 
     def __init__(
         self, scope: Construct, id: str, *, environment: EnvironmentConfig, bus_name: str, key: kms.IKey
@@ -46,5 +46,14 @@ class Administrators(Construct):
                 conditions={"ArnEquals": {"aws:SourceArn": rule.attr_arn}}
                 if not environment.is_local
                 else {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
+            )
+        )
+        self.topic.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="AlarmsOfThisAccount",
+                principals=[iam.ServicePrincipal("cloudwatch.amazonaws.com")],
+                actions=["sns:Publish"],
+                resources=[self.topic.topic_arn],
+                conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},
             )
         )

@@ -79,7 +79,10 @@ class AuditStore(Construct):
         key.add_to_resource_policy(
             iam.PolicyStatement(
                 sid="Alerts",
-                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                principals=[
+                    iam.ServicePrincipal("events.amazonaws.com"),
+                    iam.ServicePrincipal("cloudwatch.amazonaws.com"),
+                ],
                 actions=["kms:Decrypt", "kms:GenerateDataKey"],
                 resources=["*"],
                 conditions={"StringEquals": {"aws:SourceAccount": Stack.of(self).account}},

@@ -71,7 +71,7 @@ class AuditFunctionsStack(Stack):
             layer=self._layer,
             log_key=storage.stores.data_key,
         )
-        administrators = Administrators(
+        self.administrators = Administrators(
             self,
             "Administrators",
             environment=environment,
@@ -86,7 +86,7 @@ class AuditFunctionsStack(Stack):
             ArchiveAuditLogFunction=upkeep.archive.function.function_name,
             ReportComplianceFunction=upkeep.report.function.function_name,
             AuditRetentionRules=environment.audit_retention_rules,
-            AlertsTopicArn=administrators.topic.topic_arn,
+            AlertsTopicArn=self.administrators.topic.topic_arn,
         )
 
     def _make_sequencer(self) -> PythonFunction:

@@ -132,9 +132,9 @@ class Scene:
             answer = self._sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10)
             found = None
             for message in answer.get("Messages", []):
-                alert = json.loads(json.loads(message["Body"])["Message"])["detail"]
+                alert = json.loads(json.loads(message["Body"])["Message"]).get("detail")  # an alarm has none
                 self._sqs.delete_message(QueueUrl=self._inbox, ReceiptHandle=message["ReceiptHandle"])
-                if alert["code"] == code and alert["details"].get("finding", "") == finding:
+                if alert and alert["code"] == code and alert["details"].get("finding", "") == finding:
                     found = alert
             return found
 

@@ -1,0 +1,38 @@
+"""The alarms on everything else. It comes last, and nothing needs it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_sns as sns
+from constructs import Construct
+
+from infra.constructs.alarms import Alarms
+from infra.environments import EnvironmentConfig
+from infra.names import Names
+
+WITNESS_RUNS_WITHIN = Duration.minutes(15)
+CHECKS_MISSED = 3
+
+
+class AlarmsStack(Stack):
+    """Who looks after those that look after the log: alarms that no function has to raise."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        environment: EnvironmentConfig,
+        names: Names,  # noqa: ARG002 - as every stack
+        watched: Sequence[Stack],
+        topic: sns.ITopic,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(scope, id, **kwargs)
+        runs_within = {
+            "witness_checkpoint": WITNESS_RUNS_WITHIN,
+            "check_audit_integrity": Duration.minutes(CHECKS_MISSED * environment.audit_check_minutes),
+        }
+        # The embedded cloud counts no invocations: everything would be silent there.
+        Alarms(self, "Alarms", stacks=watched, topic=topic, runs_within={} if environment.is_local else runs_within)
