@@ -9,10 +9,18 @@ from constructs import Construct
 
 from infra.constructs.event_bus import TransferEvents
 from infra.constructs.python_function import PythonFunction
+from infra.constructs.stream_trigger import StreamFailures
+
+EVENT_AGE_MAX_HOURS = 6
+RETRY_ATTEMPTS = 2
+"""The most that Lambda knows for events."""
 
 
 class BusRule(Construct):
-    """Runs a function for each event of these types."""
+    """Runs a function for each event of these types from this source; what fails in the end is kept in `failures`.
+
+    The function needs `failures.report()`: Lambda writes there in its name.
+    """
 
     def __init__(
         self,
@@ -21,8 +29,10 @@ class BusRule(Construct):
         *,
         bus: TransferEvents,
         bus_name: str,
+        source: str,
         detail_types: Sequence[str],
         function: PythonFunction,
+        failures: StreamFailures,
     ) -> None:
         super().__init__(scope, id)
         rule = events.CfnRule(
@@ -30,11 +40,22 @@ class BusRule(Construct):
             "Rule",
             description=f"Runs {function.package_name} for {', '.join(detail_types)}",
             event_bus_name=bus_name,
-            event_pattern={"detail-type": list(detail_types)},
+            event_pattern={"source": [source], "detail-type": list(detail_types)},
             targets=[events.CfnRule.TargetProperty(id="Function", arn=function.function.function_arn)],
         )
         rule.node.add_dependency(bus.bus)
         _let_call(self, rule, function)
+        lambda_.CfnEventInvokeConfig(
+            self,
+            "Tries",
+            function_name=function.function.function_name,
+            qualifier="$LATEST",
+            maximum_event_age_in_seconds=EVENT_AGE_MAX_HOURS * 3600,
+            maximum_retry_attempts=RETRY_ATTEMPTS,
+            destination_config=lambda_.CfnEventInvokeConfig.DestinationConfigProperty(
+                on_failure=lambda_.CfnEventInvokeConfig.OnFailureProperty(destination=failures.queue.queue_arn)
+            ),
+        )
 
 
 class ScheduleRule(Construct):

@@ -7,15 +7,25 @@ from constructs import Construct
 
 from infra.names import Names
 
+EVENT_SOURCE = "pqtransfer"
+"""What the functions of this system call themselves in their events."""
+
 
 class TransferEvents(Construct):
     """A bus of our own. Its events are encrypted under the data key, which names it in its policy."""
 
-    def __init__(self, scope: Construct, id: str, *, names: Names, key: kms.IKey) -> None:
+    def __init__(self, scope: Construct, id: str, *, names: Names, key: kms.IKey, embedded: bool) -> None:
+        """`embedded`: this is the embedded cloud, whose requests carry no condition keys."""
         super().__init__(scope, id)
+        self._embedded = embedded
         # The L2 construct would add to the key's policy, and make the storage stack depend on this one.
         self.bus = events.CfnEventBus(self, "Bus", name=names.event_bus, kms_key_identifier=key.key_arn)
 
     def put_events(self) -> iam.PolicyStatement:
-        """Put events on this bus."""
-        return iam.PolicyStatement(sid="PutEvents", actions=["events:PutEvents"], resources=[self.bus.attr_arn])
+        """Put events on this bus, as this system and nobody else: none that reports a compromise."""
+        return iam.PolicyStatement(
+            sid="PutEvents",
+            actions=["events:PutEvents"],
+            resources=[self.bus.attr_arn],
+            conditions={} if self._embedded else {"StringEquals": {"events:source": EVENT_SOURCE}},
+        )

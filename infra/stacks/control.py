@@ -42,7 +42,7 @@ class ControlStack(Stack):
         super().__init__(scope, id, **kwargs)
         stores = storage.stores
         self.queue = TransferQueue(self, "Queue", environment=environment, key=stores.data_key)
-        self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key)
+        self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key, embedded=environment.is_local)
         recovery_public_key = read_recovery_key(environment)
         boundary = ParticipantBoundary(self, "ParticipantBoundary", names=names, stores=stores)
         self.layer = layer = lambda_.LayerVersion(

@@ -11,6 +11,7 @@ from functions.renew_envelopes.settings import RenewEnvelopesSettings
 from functions.respond_to_compromise.settings import RespondToCompromiseSettings
 from infra.constructs import audit_grants, grants, protection_grants
 from infra.constructs.bus_rule import BusRule, ScheduleRule
+from infra.constructs.event_bus import EVENT_SOURCE
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.stream_trigger import StreamTrigger, read_stream
 from infra.constructs.wildcards import acknowledge_wildcards
@@ -23,7 +24,7 @@ from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.storage import StorageStack
 from pqtransfer.keys.events import KEY_ROTATED_DETAIL_TYPE
-from pqtransfer.protection.incidents import COMPROMISE_REPORTED_DETAIL_TYPE
+from pqtransfer.protection.incidents import COMPROMISE_REPORTED_DETAIL_TYPE, COMPROMISE_REPORTED_SOURCE
 
 PARTS = ("crypto", "keys", "transfers", "audit", "operations", "recording", "protection", "aws")
 FUNCTION_SECONDS = 300
@@ -103,6 +104,7 @@ class ProtectionStack(Stack):
                 *protection_grants.renew_envelopes(stores, self._audit.stores, self, self._names),
                 grants.use_table("ReadTransfers", stores.transfers, "GetItem"),
                 queue.work_off("WorkOffPages"),
+                self._control.failures.report(),
                 grants.use_data_key(stores, self, "s3", "sqs", "dynamodb"),
             ],
             layer=self._control.layer,
@@ -112,7 +114,7 @@ class ProtectionStack(Stack):
             identity=self._storage.protection.role,
         )
         queue.trigger(renew.function, at_once=None if self._environment.is_local else PAGES_AT_ONCE)
-        self._run_on("Rotations", KEY_ROTATED_DETAIL_TYPE, renew)
+        self._run_on("Rotations", EVENT_SOURCE, KEY_ROTATED_DETAIL_TYPE, renew)
         return renew
 
     def _make_response(self) -> PythonFunction:
@@ -142,6 +144,7 @@ class ProtectionStack(Stack):
                 *protection_grants.respond(stores),
                 *audit_grants.read_audit(self._audit.stores, self),
                 queue.work_off("WorkOffIncidents"),
+                self._control.failures.report(),
                 iam.PolicyStatement(
                     sid="AskOthers",
                     actions=["sqs:SendMessage", *(["sqs:SendMessageBatch"] if stores.embedded else [])],
@@ -157,7 +160,7 @@ class ProtectionStack(Stack):
             identity=self._storage.protection.role,
         )
         queue.trigger(respond.function)
-        self._run_on("Compromises", COMPROMISE_REPORTED_DETAIL_TYPE, respond)
+        self._run_on("Compromises", COMPROMISE_REPORTED_SOURCE, COMPROMISE_REPORTED_DETAIL_TYPE, respond)
         ScheduleRule(self, "Resume", every=Duration.minutes(15), function=respond, body={"action": "resume"})
         return respond
 
@@ -195,12 +198,14 @@ class ProtectionStack(Stack):
             receives_at_most=RECEIVES_AT_MOST,
         )
 
-    def _run_on(self, id: str, detail_type: str, function: PythonFunction) -> None:
+    def _run_on(self, id: str, source: str, detail_type: str, function: PythonFunction) -> None:
         BusRule(
             self,
             id,
             bus=self._control.bus,
             bus_name=self._names.event_bus,
+            source=source,
             detail_types=[detail_type],
             function=function,
+            failures=self._control.failures,
         )

@@ -23,6 +23,8 @@ from pqtransfer.keys.participant import RegisteredParticipant
 from pqtransfer.transfers.dependencies import KeyRole
 
 COMPROMISE_REPORTED_DETAIL_TYPE = "CompromiseReported"
+COMPROMISE_REPORTED_SOURCE = "pqtransfer.security"
+"""What threat detection calls itself; the functions of this system may put no event of this source on the bus."""
 CREDENTIALS_REVOKED_DETAIL_TYPE = "ParticipantCredentialsRevoked"
 MOST_KEYS = 100
 

@@ -106,6 +106,28 @@ def test_who_notes_rows_cannot_take_any_away(synthesize: Synthesize, environment
         }
 
 
+@IN_AWS
+def test_no_function_can_report_a_compromise(synthesize: Synthesize, environment: str) -> None:
+    """Functions put events in the system's own name alone; a report of lost keys counts only in another one. What a
+    function gives up of such events is kept."""
+    synthesized = synthesize(environment)
+    for each in find_statements(synthesized, "PutEvents"):
+        assert each["Condition"]["StringEquals"]["events:source"] == "pqtransfer"
+    rules = synthesized.resources("AWS::Events::Rule", "Protection").values()
+    patterns = [
+        rule["Properties"]["EventPattern"] if "Properties" in rule else rule["EventPattern"]
+        for rule in rules
+        if "EventPattern" in str(rule)
+    ]
+    assert sorted((each["source"], each["detail-type"]) for each in patterns) == [
+        (["pqtransfer"], ["KeyRotated"]),
+        (["pqtransfer.security"], ["CompromiseReported"]),
+    ]
+    kept = synthesized.resources("AWS::Lambda::EventInvokeConfig", "Protection").values()
+    assert len(kept) == 2
+    assert all("OnFailure" in each["DestinationConfig"] for each in kept)
+
+
 def test_the_registry_is_listed_by_operators_and_key_service_alone(synthesized: Synthesized) -> None:
     """No other role scans a table, and these scan no other table."""
     scans = [(holder, each) for holder, each in synthesized.statements() if "dynamodb:Scan" in actions_of(each)]

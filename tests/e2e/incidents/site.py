@@ -21,6 +21,7 @@ from pqtransfer.crypto.manifest import SignedManifest
 from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import RegisteredParticipant
+from pqtransfer.protection.incidents import COMPROMISE_REPORTED_SOURCE
 from pqtransfer.sdk.incidents import Incidents
 from pqtransfer.transfers.dependencies import Dependency
 from pqtransfer.transfers.ledger import TransferRecord
@@ -174,7 +175,7 @@ class Sites(Stage):
             Entries=[
                 {
                     "EventBusName": self.deployment.event_bus,
-                    "Source": "e2e",
+                    "Source": COMPROMISE_REPORTED_SOURCE,
                     "DetailType": detail_type,
                     "Detail": json.dumps(detail),
                 }
