@@ -9,7 +9,7 @@ changes either compares it with what its caller read: so there is one ACTIVE key
 same time. The conditions are on values, not on a counter, because a query may see one transaction in part.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef, TransactWriteItemTypeDef, UpdateTypeDef
 
+KEYS_AT_ONCE = 90
+"""A transaction takes 100 actions; the participant's own item may be one."""
 MOST_REVOKE_ATTEMPTS = 10
 """A revocation does not depend on what it finds, so it is tried again when another call was faster."""
 
@@ -123,17 +125,23 @@ class DynamoKeyRegistry:
         return self._commit(registered, changes.activate_versions(registered, keys, proof=proof, at=at))
 
     def revoke(self, keys: Iterable[KeyVersion], revocation: Revocation) -> tuple[KeyVersion, ...]:
+        """As many in one step as a transaction takes; what may be used comes first, so both keys of a pair go together.
+
+        A crash between two steps leaves the rest as it was; the same call again goes on.
+        """
         named = tuple(keys)
-        if not named:
-            return ()
+        by_use = sorted(named, key=lambda key: key.state is not KeyState.ACTIVE)
+        revoked = [self._revoke(step, revocation) for step in _in_steps(by_use)]
+        return _same_keys(named, revoked[-1]) if revoked else ()
+
+    def _revoke(self, keys: Sequence[KeyVersion], revocation: Revocation) -> RegisteredParticipant:
         for _ in range(MOST_REVOKE_ATTEMPTS):
-            current = self.load(named[0].participant)
+            current = self.load(keys[0].participant)
             try:
-                after = self._commit(current, changes.revoke_keys(current, named, revocation))
+                return self._commit(current, changes.revoke_keys(current, keys, revocation))
             except RegistryConflictError:
                 continue
-            return _same_keys(named, after)
-        raise RegistryConflictError(named[0].participant)
+        raise RegistryConflictError(keys[0].participant)
 
     def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
         before = tuple(keys)
@@ -226,6 +234,11 @@ def _unchanged(name: str, *, known: bool) -> str:
     """The condition that an attribute is as it was. Items of before there were such attributes get them here."""
     absent = f"attribute_not_exists({name})"
     return f"({absent} OR {name} = :was_{name})" if known else absent
+
+
+def _in_steps(keys: Sequence[KeyVersion]) -> Iterator[Sequence[KeyVersion]]:
+    for start in range(0, len(keys), KEYS_AT_ONCE):
+        yield keys[start : start + KEYS_AT_ONCE]
 
 
 def _same_keys(keys: tuple[KeyVersion, ...], registered: RegisteredParticipant) -> tuple[KeyVersion, ...]:

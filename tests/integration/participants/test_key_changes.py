@@ -206,6 +206,27 @@ def test_revoked_from_any_state(any_registry: KeyRegistry, state: KeyState) -> N
     assert any_registry.revoke([seen], other) == (revoked,)
 
 
+@pytest.mark.requirement("D4.4")
+def test_any_number_of_keys_is_revoked(any_registry: KeyRegistry) -> None:
+    """More than fit one transaction, among them the pair in use, which no step leaves half in use."""
+    site = Site()
+    any_registry.add(site.registered)
+    for _ in range(3):
+        read, news = any_registry.load("site-a"), []
+        for _ in range(35):
+            version = site.make_version(read, SIGNING).model_copy(
+                update={"version": read.newest_version(SIGNING) + len(news) + 1}
+            )
+            news.append(version)
+        any_registry.add_versions(read, news)
+    keys = any_registry.load("site-a").keys
+    assert len(keys) == 107
+    revoked = any_registry.revoke(tuple(reversed(keys)), REVOCATION)
+    assert {key.key_id for key in revoked} == {key.key_id for key in keys}
+    assert {key.state for key in revoked} == {KeyState.REVOKED}
+    assert any_registry.load("site-a").keys == revoked
+
+
 def test_after_a_revocation_there_is_room_for_a_new_key(any_registry: KeyRegistry) -> None:
     """Both keys are revoked together; a new pair is added and put to use in one step each."""
     site = Site()
