@@ -19,6 +19,8 @@ from pqtransfer.errors import IntegrityError
 UNWITNESSED, STATE = "unwitnessed", "state"
 PRODUCERS_AT_ONCE = 90
 STALE_AFTER = timedelta(minutes=10)
+CLOCKS_DIFFER = timedelta(minutes=1)
+"""The witness signs the time at which its run began, and may cosign what was written a moment later."""
 
 
 class WrittenLog(Protocol):
@@ -31,6 +33,9 @@ class WrittenLog(Protocol):
 
     def find_age(self, path: str) -> datetime | None:
         """When the file was written last; None when there is none."""
+
+    def find_age_before(self, path: str, moment: datetime) -> datetime | None:
+        """When the newest version that was written before this moment was written; None when there is none."""
 
 
 class States(Protocol):
@@ -50,8 +55,13 @@ class Comparison:
     policy: TrustPolicy
     now: datetime
 
-    def compare(self, verified: Checkpoint | None, numberings: Mapping[str, Numbering]) -> Iterator[Finding]:
-        """What does not fit the checkpoint that was verified before this is called, and the numbers up to there."""
+    def compare(
+        self, verified: Checkpoint | None, numberings: Mapping[str, Numbering], *, witnessed_at: datetime | None
+    ) -> Iterator[Finding]:
+        """What does not fit the checkpoint that was verified before this is called, and the numbers up to there.
+
+        `witnessed_at`: when a witness has cosigned that checkpoint.
+        """
         published = None
         try:
             published = self.log.find_checkpoint()
@@ -60,7 +70,7 @@ class Comparison:
             note = published.data if published else b""
             yield name_distrust(note, self.policy, error, place=UNWITNESSED)
             return
-        yield from self._compare_signed(verified, signed)
+        yield from self._compare_signed(verified, signed, witnessed_at)
         try:
             yield from self._compare_state(signed or verified)
             if verified is not None:
@@ -72,7 +82,9 @@ class Comparison:
     def _log_policy(self) -> TrustPolicy:
         return TrustPolicy(self.policy.origin, log_keys=self.policy.log_keys)
 
-    def _compare_signed(self, verified: Checkpoint | None, signed: Checkpoint | None) -> Iterator[Finding]:
+    def _compare_signed(
+        self, verified: Checkpoint | None, signed: Checkpoint | None, witnessed_at: datetime | None
+    ) -> Iterator[Finding]:
         if signed is None:
             if verified is not None:
                 yield Finding(FindingKind.CHECKPOINT_MISSING, UNWITNESSED, explanation="the log's own is not there")
@@ -81,7 +93,7 @@ class Comparison:
             for finding in compare_histories(verified, signed, self._read_tile):
                 place = UNWITNESSED if finding.place == "checkpoint" else finding.place
                 yield Finding(finding.kind, place, finding.first, finding.last, finding.explanation)
-        if (verified is None or verified.size < signed.size) and self._is_old(UNWITNESSED):
+        if (verified is None or verified.size < signed.size) and self._is_passed_over(witnessed_at):
             explanation = "the witness has not cosigned it for ten minutes"
             yield Finding(FindingKind.CHECKPOINT_STALE, "checkpoint", explanation=explanation)
 
@@ -117,6 +129,14 @@ class Comparison:
                 elif last > expected and is_still:
                     explanation = "the table says that they were appended, and the log does not have them"
                     yield Finding(FindingKind.EVENTS_WITHHELD, producer, expected + 1, last, explanation)
+
+    def _is_passed_over(self, witnessed_at: datetime | None) -> bool:
+        """Whether something was signed more than ten minutes ago, and after what was cosigned last.
+
+        The age of the newest one says nothing: on a busy log it is always young, however long nobody has witnessed.
+        """
+        written = self.log.find_age_before(UNWITNESSED, self.now - STALE_AFTER)
+        return written is not None and (witnessed_at is None or written > witnessed_at + CLOCKS_DIFFER)
 
     def _is_old(self, path: str) -> bool:
         written = self.log.find_age(path)

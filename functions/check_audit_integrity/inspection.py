@@ -8,7 +8,7 @@ of it was intact.
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 from functions.check_audit_integrity.comparison import Comparison
@@ -96,7 +96,9 @@ class Inspection:
         is_empty = trusted is None and checked.note is None and self.comparison.log.find_checkpoint() is None
         found = Inspected(checked, [] if is_empty else list(report.findings))
         known = {str(each) for each in found.findings}
-        for finding in self.comparison.compare(report.checkpoint, report.numberings):
+        times = report.witness_times.values()
+        witnessed_at = datetime.fromtimestamp(max(times), UTC) if times else None
+        for finding in self.comparison.compare(report.checkpoint, report.numberings, witnessed_at=witnessed_at):
             if str(finding) not in known:
                 found.findings.append(finding)
         if found.findings:

@@ -13,6 +13,8 @@ from infra.names import Names
 
 WITNESS_RUNS_WITHIN = Duration.minutes(15)
 CHECKS_MISSED = 3
+PERIOD_AT_MOST_MINUTES = 24 * 60
+"""Of CloudWatch. Within it the check of everything has run, too."""
 
 
 class AlarmsStack(Stack):
@@ -32,7 +34,9 @@ class AlarmsStack(Stack):
         super().__init__(scope, id, **kwargs)
         runs_within = {
             "witness_checkpoint": WITNESS_RUNS_WITHIN,
-            "check_audit_integrity": Duration.minutes(CHECKS_MISSED * environment.audit_check_minutes),
+            "check_audit_integrity": Duration.minutes(
+                min(CHECKS_MISSED * environment.audit_check_minutes, PERIOD_AT_MOST_MINUTES)
+            ),
         }
         # The embedded cloud counts no invocations: everything would be silent there.
         Alarms(self, "Alarms", stacks=watched, topic=topic, runs_within={} if environment.is_local else runs_within)

@@ -80,6 +80,16 @@ class S3LogStore(S3LogFiles):
         except CloudNotFoundError:
             return None
 
+    def find_age_before(self, path: str, moment: datetime) -> datetime | None:
+        """When the newest version that was written before this moment was written; None when there is none."""
+        pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self._bucket, Prefix=path)
+        with translated(action=f"list the versions of s3://{self._bucket}/{path}"):
+            for page in pages:
+                for version in page.get("Versions", []):  # the newest first
+                    if version["Key"] == path and version["LastModified"] < moment:
+                        return version["LastModified"]
+        return None
+
     def publish(self, path: str, data: bytes, *, etag: str | None) -> None:
         """Replace the checkpoint that has this tag; None: there is none.
 

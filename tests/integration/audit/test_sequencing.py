@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -304,6 +305,16 @@ def test_a_file_that_is_there_and_is_refused_is_damage(audit_cloud: AuditCloud) 
     audit_cloud.s3.put_object(Bucket=BUCKET, Key=path, Body=good)
     assert audit_cloud.make_delivery().take(make_messages(make_entries(SECOND))).appended == 60
     assert audit_cloud.alerts.codes == ["audit-log-tampered"]
+
+
+def test_when_a_checkpoint_was_written_before_a_moment(audit_cloud: AuditCloud) -> None:
+    """Of all its versions the newest that is old enough; of its neighbours, none."""
+    audit_cloud.make_delivery().take(make_messages(make_entries(FIRST)))
+    audit_cloud.s3.put_object(Bucket=BUCKET, Key="unwitnessed-not", Body=b"x")
+    written = audit_cloud.store.find_age("unwitnessed")
+    assert written is not None
+    assert audit_cloud.store.find_age_before("unwitnessed", written) is None
+    assert audit_cloud.store.find_age_before("unwitnessed", written + timedelta(seconds=2)) == written
 
 
 def test_more_producers_than_one_transaction_moves(audit_cloud: AuditCloud) -> None:

@@ -22,7 +22,6 @@ from tests.unit.audit.samples import make_event
 from tests.unit.functions.witness_checkpoint.test_witness import WitnessedDeployment, write
 
 NOW = datetime.fromtimestamp(TIME_SECONDS, UTC)
-LONG_AGO = NOW - timedelta(hours=1)
 
 
 class Files:
@@ -52,7 +51,8 @@ class Checked(WitnessedDeployment):
         self.preserved: list[str] = []
         self.reports: dict[str, bytes] = {}
         self.trail = InMemoryAuditTrail()
-        self.written_at = NOW
+        self.written_at = [NOW]
+        self.now = NOW
         self.policy: TrustPolicy = POLICY
         self.purged: bytes | None = None
         self.checkpoint_failure: Exception | None = None
@@ -82,13 +82,17 @@ class Checked(WitnessedDeployment):
         self.reports[name] = data
 
     def find_age(self, path: str) -> datetime | None:
-        return self.written_at if path == "unwitnessed" else None
+        return max(self.written_at) if path == "unwitnessed" else None
+
+    def find_age_before(self, path: str, moment: datetime) -> datetime | None:
+        assert path == "unwitnessed"
+        return max((each for each in self.written_at if each < moment), default=None)
 
     def check(self, *, full: bool = False) -> Inspected:
         self.alerts.raised.clear()
         return Inspection(
             files=Files(self),
-            comparison=Comparison(self, self.states, self.policy, NOW),
+            comparison=Comparison(self, self.states, self.policy, self.now),
             memory=self,
             evidence=self,
             alerts=self.alerts,
@@ -204,10 +208,31 @@ def test_what_nobody_signs_or_witnesses_any_more_is_told(checked: Checked, is_co
     write(checked, 301, 5)
     if is_committed:
         checked.log.checkpoint = before
+    checked.written_at.append(NOW + timedelta(minutes=2))
+    checked.now = NOW + timedelta(minutes=5)
     assert kinds(checked.check()) == []
-    checked.written_at = LONG_AGO
+    checked.now = NOW + timedelta(hours=1)
     assert kinds(checked.check()) == ["checkpoint-stale"]
     assert checked.alerts.codes == ["audit-log-incomplete"]
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_traffic_does_not_hide_that_nobody_witnesses(checked: Checked) -> None:
+    """The log signs every minute, so its newest checkpoint is always young: the oldest that was passed over counts."""
+    for minute in range(1, 61):
+        write(checked, 300 + minute, 1)
+        checked.written_at.append(NOW + timedelta(minutes=minute))
+        checked.now = NOW + timedelta(minutes=minute, seconds=30)
+        expected = ["checkpoint-stale"] if minute > 11 else []
+        assert kinds(checked.check()) == expected, minute
+
+
+def test_a_log_that_was_idle_is_not_behind_when_it_goes_on(checked: Checked) -> None:
+    """Its witness was last asked a day ago, and has not come to what was signed this minute."""
+    write(checked, 301, 5)
+    checked.now = NOW + timedelta(days=1)
+    checked.written_at.append(checked.now - timedelta(seconds=30))
+    assert kinds(checked.check()) == []
 
 
 def test_a_log_that_was_replaced_is_told_in_few_words(checked: Checked) -> None:
