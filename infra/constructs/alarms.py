@@ -88,7 +88,7 @@ class Alarms(Construct):
             self,
             id,
             metric=metric,
-            threshold=under if over is None else over,  # type: ignore[arg-type]
+            threshold=under if over is None else over,
             comparison_operator=operators.LESS_THAN_THRESHOLD if over is None else operators.GREATER_THAN_THRESHOLD,
             evaluation_periods=1,
             treat_missing_data=missing.BREACHING if over is None else missing.NOT_BREACHING,
