@@ -14,9 +14,10 @@ from aws_lambda_powertools.utilities.batch.types import PartialItemFailureRespon
 from aws_lambda_powertools.utilities.parser.models import DynamoDBStreamRecordModel
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from functions.publish_transfer_events.audit import describe_change, describe_unreadable_row
+from functions.publish_transfer_events.audit import describe_change, describe_large_change, describe_unreadable_row
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.publish_transfer_events.state_change import UnreadableRowError, find_state_change
+from pqtransfer.audit.errors import EventTooLargeError
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
@@ -53,7 +54,10 @@ def publish_record(record: DynamoDBStreamRecordModel) -> None:
     if change is None:
         return
     about = {"transfer_id": change.transfer_id, "correlation_id": change.correlation_id, "state": change.state}
-    _connect_trail().record(describe_change(change, sequence_number=number))
+    try:
+        _connect_trail().record(describe_change(change, sequence_number=number))
+    except EventTooLargeError:
+        _connect_trail().record(describe_large_change(change, sequence_number=number))
     try:
         _connect_bus().put(DETAIL_TYPE, change.model_dump_json(exclude_none=True), at=change.at)
     except EventNeverTakenError as error:

@@ -93,7 +93,7 @@ class SpoolForwarder:
     def _try_to_forward(self) -> bool:
         try:
             self.forward()
-        except (AuditUnavailableError, SpoolRefusedError) as error:
+        except (AuditUnavailableError, SpoolRefusedError, OSError) as error:  # a disk that answers again later, too
             logger.warning("audit events wait in %s: %s", self._directory, error)
             return False
         return True

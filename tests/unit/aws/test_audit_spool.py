@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -209,6 +210,26 @@ def test_a_later_process_sends_what_a_dead_one_left(
     forwarder.forward()
     assert sink.sent == [b"mine", *make_entries(0, 60)]
     assert set(find_spools(tmp_path)) == {alive.path, forwarder._spool.path}
+
+
+@pytest.mark.requirement("N10")
+def test_a_disk_that_fails_for_a_moment_does_not_end_the_sending(
+    forwarder: SpoolForwarder, sink: InMemoryEventSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The thread goes on, and brings what waited."""
+    failures = [OSError(5, "Input/output error")]
+    read = SpoolFile.read_pending
+
+    def fail_once(spool: SpoolFile, *, events_at_most: int) -> Any:
+        if failures:
+            raise failures.pop()
+        return read(spool, events_at_most=events_at_most)
+
+    monkeypatch.setattr(SpoolFile, "read_pending", fail_once)
+    forwarder.append(make_entries(0, 2))
+    forwarder.start()
+    wait_for(sink, 2)
+    assert failures == []
 
 
 def test_what_cannot_be_sent_at_the_end_stays(tmp_path: Path, sink: InMemoryEventSink) -> None:

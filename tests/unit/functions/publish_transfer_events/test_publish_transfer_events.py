@@ -14,9 +14,11 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from functions.publish_transfer_events import handler as module
 from functions.publish_transfer_events.handler import SOURCE, handler
 from functions.publish_transfer_events.state_change import StateChange, UnreadableRowError, find_state_change
-from pqtransfer.audit.events import EventKind, Severity
+from pqtransfer.audit.events import AuditEvent, EventKind, Severity
+from pqtransfer.audit.producing import ProducerTrail
 from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.aws.events import EventBridgeBus
+from tests.fakes.audit_queues import InMemoryEventSink
 from tests.fakes.trails import InMemoryAuditTrail
 from tests.ocsf import require_all_ocsf
 
@@ -302,3 +304,24 @@ def test_whatever_a_row_says_can_be_recorded(client: EventsClient, trail: InMemo
     assert invoke(record(new=huge, old=None, number="9")) == []
     require_all_ocsf(trail.events)
     assert trail.facts[0].correlation_id == "record-9"
+
+
+def test_a_row_with_more_text_than_an_event_holds_holds_nothing_up(
+    client: EventsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sign that JSON writes with six bytes, in every field: its beginnings are on record, with a digest."""
+    sink = InMemoryEventSink()
+    trail = ProducerTrail("publish-transfer-events/1", sink=sink, now_ms=lambda: 1)
+    monkeypatch.setattr(module, "_connect_trail", lambda: trail)
+    text = {"S": "\x01" * 2000}
+    failure = {"M": {"code": text, "message": text}}
+    row = image("FAILED", transfer_id=text, sender=text, correlation_id=text, failure=failure)
+    row["recipients"] = {"L": [text] * 40}
+    assert invoke(record(new=row, old=image("\x01" * 2000)), running("t-2", number="2")) == []
+    large, small = (AuditEvent.from_json(each) for each in sink.sent)
+    assert (large.action, large.details["state"], len(large.details["change_sha256"])) == (
+        "transfer.update",
+        "FAILED",
+        64,
+    )
+    assert (small.sequence, small.target.id) == (2, "t-2")
