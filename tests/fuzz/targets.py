@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 from unittest.mock import patch
 
 from functions.renew_envelopes.pages import Page
-from functions.respond_to_compromise.messages import read_incident_id
+from functions.respond_to_compromise.messages import read_go_on
 from functions.respond_to_compromise.messages import read_report as read_compromise
 from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
@@ -272,7 +272,7 @@ def read_report(data: bytes) -> bool:
         taken = True
     text = data.decode(errors="replace")
     with suppress(PqtransferError, RecursionError):
-        taken = bool(read_incident_id(text)) or taken
+        taken = bool(read_go_on(text).incident_id) or taken
     with suppress(ValueError):
         taken = Page.model_validate_json(text) is not None or taken
     return taken

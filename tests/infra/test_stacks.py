@@ -106,7 +106,7 @@ def test_a_record_that_fails_does_not_hold_up_its_shard_for_ever(synthesized: Sy
     queue = mapping["DestinationConfig"]["OnFailure"]["Destination"]["Fn::GetAtt"][0]
     assert queue in synthesized.resources("AWS::SQS::Queue", "Control")
     sends = [each for _, each in synthesized.statements() if each.get("Sid") == "ReportFailures"]
-    assert [each["Action"] for each in sends] == ["sqs:SendMessage"] * 2
+    assert [each["Action"] for each in sends] == ["sqs:SendMessage"] * 4  # two streams, and two rules of the bus
     assert {"Fn::GetAtt": [queue, "Arn"]} in [each["Resource"] for each in sends]
 
 
