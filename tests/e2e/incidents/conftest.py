@@ -25,11 +25,11 @@ def sites(
     return Sites(cloud, deployment, act_as, tmp_path_factory.mktemp("incidents"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def worker(
     cloud: EmbeddedCloud, deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[WorkerProcess]:
-    """One worker for all of these."""
+    """One worker for the tests of a file; no later test is to find its messages taken."""
     log = Path(tmp_path_factory.mktemp("worker")) / "worker.log"
     with WorkerProcess(deployment, variables=cloud.variables("worker"), log=log, settings=QUICK) as started:
         started.wait_until_ready()
