@@ -43,7 +43,7 @@ def wait_until_closed(sites: Sites, incident_id: str) -> dict[str, Any]:
 def test_a_lost_key_is_contained_and_everything_under_it_is_seen_to(
     sites: Sites, worker: WorkerProcess, heard: list[dict[str, Any]]
 ) -> None:
-    """Out of use when the report returns; new keys; what it opened is re-encrypted, the old payload gone; people told."""
+    """Out of use when the report returns; new keys; its models re-encrypted, the old payloads gone; people are told."""
     sites.add_managed("lost-a", "lost-b", "lost-c")
     sites.add_external("lost-x")
     to_b = sites.send("to-b", sender="lost-a", recipients=("lost-b", "lost-a"))
