@@ -60,13 +60,20 @@ def main(arguments: list[str]) -> int:
         parser.error("--write-requirements needs a full run: give it alone")
     shutil.rmtree(RESULTS_FOLDER, ignore_errors=True)
     variables = clean_variables(os.environ)
-    steps = list_steps(for_pytest, quick=options.quick, write_requirements=options.write_requirements)
+    steps = list_steps(
+        for_pytest,
+        quick=options.quick,
+        write_requirements=options.write_requirements,
+        shares_cloud="LOCALSTACK_HOST" in variables,
+    )
     outcomes = [run_step(step, variables) for step in steps]
     print(show_outcomes(outcomes), flush=True)
     return 0 if all(outcome.passed for outcome in outcomes) else 1
 
 
-def list_steps(for_pytest: list[str], *, quick: bool, write_requirements: bool) -> Iterator[Step]:
+def list_steps(
+    for_pytest: list[str], *, quick: bool, write_requirements: bool, shares_cloud: bool = False
+) -> Iterator[Step]:
     """The checks in their order: what is fast and fails often comes first."""
     yield Step("ruff check", (str(PROGRAMS / "ruff"), "check", "--output-format=concise", "."))
     yield Step("ruff format", (str(PROGRAMS / "ruff"), "format", "--check", "."))
@@ -76,7 +83,8 @@ def list_steps(for_pytest: list[str], *, quick: bool, write_requirements: bool) 
     if quick:
         return
     yield make_tests("tests of the stacks", ["infra"], for_pytest)
-    yield make_tests("tests on the cloud", ["e2e"], for_pytest)
+    # Each process has an embedded cloud of its own; a LocalStack that answers already is one for all of them.
+    yield make_tests("tests on the cloud", ["e2e"], for_pytest, processes=1 if shares_cloud else 2)
     if not for_pytest:
         check = () if write_requirements else ("--check",)
         yield Step("requirements", (PYTHON, "-m", "scripts.requirements_report", *check))

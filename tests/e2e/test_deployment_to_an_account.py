@@ -76,7 +76,12 @@ def test_the_fleet_is_made_again_under_the_same_role(account: ServerState, tmp_p
 @pytest.mark.requirement("D5.6")
 def test_production_is_not_deployed_to_the_account_that_happens_to_be_there(account: ServerState) -> None:
     """The account that is meant is named; credentials of another one are refused before anything is touched."""
-    contexts = ("account=999999999999", "region=us-east-1", "certificate_arn=arn:aws:acm:us-east-1:999999999999:x")
+    contexts = (
+        "account=999999999999",
+        "region=us-east-1",
+        "certificate_arn=arn:aws:acm:us-east-1:999999999999:x",
+        f"recovery_public_key={RECOVERY_KEY}",
+    )
     done = subprocess.run(
         [
             sys.executable,

@@ -60,7 +60,7 @@ def test_sigterm_gives_the_transfer_back_in_time(
     transfer_id = stage.submit(model)
     stage.wait_for_parts(transfer_id, 1)
     first.terminate()
-    assert first.read_health()["ready"] is False
+    wait_for("a worker that takes no more", lambda: first.read_health().get("ready") is False or None)
     assert wait_for("the end of the worker", lambda: first.exit_code if not first.is_running else None) == 0
     kept = stage.recorded_parts(transfer_id)
     assert 1 <= len(kept) < model.part_count
