@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy
@@ -57,9 +58,11 @@ class Scene:
         self._worker = worker
         self._sqs = owner.client("sqs")
         self._lambda = owner.client("lambda")
+        self._events = owner.client("events")
         self._table = owner.resource("dynamodb").Table(deployment.audit_state_table)
         self._inbox = inbox
         self._undo: list[Callable[[], object]] = []
+        self._is_witness_held = False
         self.log = S3LogStore(self.s3, bucket=self.bucket)
         self.states = DynamoStateStore(owner.client("dynamodb"), table=deployment.audit_state_table)
 
@@ -84,6 +87,8 @@ class Scene:
         def look() -> Checkpoint | None:
             if self.queue_length():
                 return None
+            if self._is_witness_held:
+                self.invoke(self.deployment.functions.witness_checkpoint, {})
             state, witnessed = self.states.find_state(), self.log.find_witnessed()
             if state is None or witnessed is None or read_size(witnessed.data) != state.size:
                 return None
@@ -118,6 +123,29 @@ class Scene:
     def check(self, *, full: bool = True) -> dict[str, int]:
         """Run the deployed check; how many findings of each kind it has."""
         return self.invoke(self.deployment.functions.check_audit_integrity, {"full": full})["findings"]
+
+    @contextmanager
+    def witness_held(self) -> Iterator[None]:
+        """No run of the witness but those that a test asks for: it would put back what was cosigned last."""
+        name = self.deployment.functions.witness_checkpoint
+        arn = self._lambda.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
+        buses = ("default", self.deployment.event_bus)
+        rules = [
+            {"Name": rule, "EventBusName": bus}
+            for bus in buses
+            for rule in self._events.list_rule_names_by_target(TargetArn=arn, EventBusName=bus)["RuleNames"]
+        ]
+        assert len(rules) == len(buses), rules  # by the clock, and when the log has signed
+        try:
+            for rule in rules:
+                self._events.disable_rule(**rule)
+            self.invoke(name, {})  # a run that had begun before this one has ended when it has
+            self._is_witness_held = True
+            yield
+        finally:
+            self._is_witness_held = False
+            for rule in rules:
+                self._events.enable_rule(**rule)
 
     def invoke(self, function: str, payload: dict[str, Any]) -> Any:
         answer = self._lambda.invoke(FunctionName=function, Payload=json.dumps(payload).encode())

@@ -35,8 +35,9 @@ def expect_alarm(scene: Scene, kind: str) -> None:
 def test_it_is_found_named_told_and_kept(scene: Scene, attack: Attack) -> None:
     """Whatever the attacker does, with no key of the log or the witness."""
     before = scene.read(attack.evidence) if attack.evidence else b""
-    attack.commit(scene)
-    found = scene.check()
+    with scene.witness_held():
+        attack.commit(scene)
+        found = scene.check()
     assert set(attack.found) <= set(found), found
     for kind in attack.found:
         expect_alarm(scene, kind)
@@ -49,8 +50,9 @@ def test_it_is_found_named_told_and_kept(scene: Scene, attack: Attack) -> None:
 def test_a_log_signed_with_other_keys_is_not_believed(scene: Scene) -> None:
     """The attacker makes a whole log of his own, and signs it as well as he can."""
     signers = derive_signers(scene.deployment.audit_origin, LOG_KINDS, SecretBytes(b"m" * 64))
-    sign_with_own_keys(scene, list(signers))
-    assert "checkpoint-untrusted" in scene.check()
+    with scene.witness_held():
+        sign_with_own_keys(scene, list(signers))
+        assert "checkpoint-untrusted" in scene.check()
     expect_alarm(scene, "checkpoint-untrusted")
 
 
@@ -65,11 +67,12 @@ def test_two_histories_are_found_even_when_the_logs_keys_were_stolen(scene: Scen
     signers = make_signers(act_as, scene)
     shown = scene.read("checkpoint")
     other = Checkpoint(scene.deployment.audit_origin, scene.state.size, bytes(range(32)))
-    scene.overwrite("unwitnessed", sign_checkpoint(other, signers, time_seconds=1_780_000_000).to_bytes())
-    scene.invoke(scene.deployment.functions.witness_checkpoint, {})
-    scene.wait_for_alert("audit-witness-refused")
-    assert scene.read("checkpoint") == shown
-    assert "split-view" in scene.check()
+    with scene.witness_held():
+        scene.overwrite("unwitnessed", sign_checkpoint(other, signers, time_seconds=1_780_000_000).to_bytes())
+        scene.invoke(scene.deployment.functions.witness_checkpoint, {})
+        scene.wait_for_alert("audit-witness-refused")
+        assert scene.read("checkpoint") == shown
+        assert "split-view" in scene.check()
     expect_alarm(scene, "split-view")
 
 
@@ -81,8 +84,9 @@ def test_a_signature_of_a_revoked_key_counts_for_nothing(scene: Scene) -> None:
     try:
         size = scene.state.size
         checkpoint = Checkpoint(scene.deployment.audit_origin, size, scene.state.checkpoint.root)
-        scene.overwrite("checkpoint", sign_checkpoint(checkpoint, stolen, time_seconds=1_780_000_000).to_bytes())
-        assert "key-revoked" in scene.check()
+        with scene.witness_held():
+            scene.overwrite("checkpoint", sign_checkpoint(checkpoint, stolen, time_seconds=1_780_000_000).to_bytes())
+            assert "key-revoked" in scene.check()
         expect_alarm(scene, "key-revoked")
     finally:
         scene.s3.delete_object(**trust)
@@ -110,8 +114,9 @@ def test_the_attacker_has_no_keys_and_cannot_touch_what_is_trusted(scene: Scene,
 def test_what_was_found_stands_in_the_log_itself(scene: Scene) -> None:
     """Each finding is a security event of the log, with where its evidence is."""
     attack = ATTACKS[0]
-    attack.commit(scene)
-    scene.check()
+    with scene.witness_held():
+        attack.commit(scene)
+        scene.check()
     scene.undo()
     scene.settle()
     log = AuditLog(scene.log_files, scene.load_policy())
