@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ahocorasick_rs import BytesAhoCorasick
+
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
 from pqtransfer.crypto.secret import SecretBytes
 
@@ -47,9 +49,12 @@ class Canaries:
             self.add(f"{name}: ML-DSA K", expanded[96:])
 
     def find(self, places: Mapping[str, bytes]) -> list[str]:
-        """`place: which secret, and how`, for every secret that is somewhere."""
+        """`place: which secret, and how`, for every secret that is somewhere. A place is read once for all forms."""
+        descriptions, automaton = list(self.forms.values()), BytesAhoCorasick(list(self.forms))
         return [
-            f"{place}: {what}" for place, data in places.items() for form, what in self.forms.items() if form in data
+            f"{place}: {descriptions[index]}"
+            for place, data in places.items()
+            for index in sorted({match[0] for match in automaton.find_matches_as_indexes(data, overlapping=True)})
         ]
 
 

@@ -144,6 +144,21 @@ def test_every_spelling_is_found_between_any_neighbours(secret: bytes, before: b
     assert set(spell(secret)) >= {"raw", "hex", "base64 at 0", "base64 at 1", "base64 at 2"}
 
 
+@given(st.data())
+def test_the_search_answers_as_one_that_looks_for_each_form_alone(data: st.DataObject) -> None:
+    """Forms that begin alike, overlap, hold each other, or end with a place: none is missed, and none is made up."""
+    letters = st.sampled_from([b"a", b"b", b"\x00", b"\xff"])
+    form = st.lists(letters, min_size=1, max_size=6).map(b"".join)
+    forms = data.draw(st.lists(form, min_size=1, max_size=30, unique=True))
+    piece = st.one_of(letters, st.sampled_from(forms))
+    texts = data.draw(st.lists(st.lists(piece, max_size=12).map(b"".join), max_size=4))
+    canaries = Canaries({each: f"form {number}" for number, each in enumerate(forms)})
+    places = {f"place {number}": text for number, text in enumerate(texts)}
+    assert canaries.find(places) == [
+        f"{place}: {what}" for place, text in places.items() for each, what in canaries.forms.items() if each in text
+    ]
+
+
 def test_a_new_data_key_is_sealed_and_gone(canaries: Canaries, identity: PrivateIdentity) -> None:
     """An envelope holds no data key that one could read."""
     data_key = generate_data_key()
