@@ -8,6 +8,7 @@ It signals nothing but the process that it started.
 """
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -45,24 +46,29 @@ class WorkerProcess:
 
     def __init__(
         self,
-        deployment: Deployment,
+        deployment: Deployment | None,
         *,
         variables: Mapping[str, str],
         log: Path,
         settings: Mapping[str, Any] | None = None,
+        ends_with_parent: bool = False,
     ) -> None:
         """
         Args:
-            deployment: where the worker works.
+            deployment: where the worker works; None: `variables` say it, as a task definition's do.
             variables: the environment of the process, as `EmbeddedCloud.variables("worker")` gives it.
             log: the file that its output is appended to.
             settings: fields of `WorkerSettings` to set otherwise, for example `{"lease_seconds": 6}`.
+            ends_with_parent: kill it when the thread that starts it is gone, however that ends.
 
         Raises:
             ValueError: a setting is not a field of `WorkerSettings`.
         """
         self.log = log
         self._variables = {**variables, **name_settings(deployment, settings or {})}
+        self._command = ["-m", "transfer_worker.main"]
+        if ends_with_parent:
+            self._command = ["-m", "scripts.embedded_cloud.tether", str(os.getpid())]
         self._process: subprocess.Popen[bytes] | None = None
         self._log_start = 0
 
@@ -81,7 +87,7 @@ class WorkerProcess:
         with self.log.open("ab") as output:
             self._log_start = output.tell()
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "transfer_worker.main"],
+                [sys.executable, *self._command],
                 cwd=ROOT,
                 env=self._variables,
                 stdin=subprocess.DEVNULL,
@@ -198,7 +204,7 @@ class WorkerProcess:
         return next((line for line in self.read_log() if line.get("message") == UP_MESSAGE), None)
 
 
-def name_settings(deployment: Deployment, settings: Mapping[str, Any]) -> dict[str, str]:
+def name_settings(deployment: Deployment | None, settings: Mapping[str, Any]) -> dict[str, str]:
     """The environment variables of a worker of `deployment`: what the settings and the deployment call alike, is alike.
 
     Raises:
@@ -207,7 +213,8 @@ def name_settings(deployment: Deployment, settings: Mapping[str, Any]) -> dict[s
     unknown = settings.keys() - WorkerSettings.model_fields.keys()
     if unknown:
         raise ValueError(f"{', '.join(sorted(unknown))}: not settings of a worker; see transfer_worker/settings.py")
-    known = {name: value for name, value in deployment.model_dump().items() if name in WorkerSettings.model_fields}
+    told = {} if deployment is None else deployment.model_dump()
+    known = {name: value for name, value in told.items() if name in WorkerSettings.model_fields}
     ours = {"health_host": HOST, "health_port": 0, "stop_timeout_seconds": STOP_TIMEOUT_SECONDS}
     values = {**known, **ours, **settings}
     return {name_variable(name): str(value) for name, value in values.items() if value is not None}

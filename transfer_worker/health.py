@@ -34,7 +34,7 @@ class Health:
         self._queue_reached = False
         self._draining = False
         self._transfer_id: str | None = None
-        self._bytes_done = 0
+        self._bytes_done = self._bytes_moved = 0
         self._moved_at = self._turned_at
 
     def turned(self, *, queue_reached: bool) -> None:
@@ -45,13 +45,14 @@ class Health:
     def working_on(self, transfer_id: str | None) -> None:
         """A transfer begins, or none runs any more."""
         self._turned_at = self._monotonic()
-        self._transfer_id = transfer_id
+        self._transfer_id, self._bytes_done = transfer_id, 0
         self._moved_at = self._turned_at
 
     def beat(self, *, bytes_done: int) -> None:
         """The heart of the running transfer beats; how far it is."""
         self._turned_at = self._monotonic()
         if bytes_done != self._bytes_done:
+            self._bytes_moved += max(0, bytes_done - self._bytes_done)
             self._bytes_done, self._moved_at = bytes_done, self._turned_at
 
     def draining(self) -> None:
@@ -70,6 +71,7 @@ class Health:
             "ready": ready,
             "draining": self._draining,
             "transfer_id": self._transfer_id,
+            "bytes_moved": self._bytes_moved,
             "seconds_since_last_turn": round(silent_for, 1),
             "seconds_since_progress": None if self._transfer_id is None else round(at - self._moved_at, 1),
         }

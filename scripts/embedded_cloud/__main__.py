@@ -1,13 +1,17 @@
-"""The command scripts/cloud: start, deploy to, look at, and stop the embedded cloud of this folder."""
+"""The command scripts/cloud: start, deploy to, look at, and stop the embedded cloud of this folder; run its workers."""
 
 import argparse
+import contextlib
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from pqtransfer.errors import PqtransferError
+from pqtransfer.sdk.deployment import load_deployment
 from scripts.deployment import describe
 from scripts.embedded_cloud.cloud import EmbeddedCloud
+from scripts.embedded_cloud.supervisor import Supervisor
 from scripts.toolchain import ROOT
 
 DEFAULT_FOLDER = ROOT / ".local" / "cloud"
@@ -18,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     cloud = EmbeddedCloud(Path(given.folder), port=given.port)
     try:
-        return {"start": _start, "stop": _stop, "status": _status, "deploy": _deploy}[given.command](cloud)
+        return COMMANDS[given.command](cloud)
     except PqtransferError as error:
         sys.stderr.write(f"cloud: {error}\n")
         return error.exit_code
@@ -32,6 +36,21 @@ def _start(cloud: EmbeddedCloud) -> int:
 def _deploy(cloud: EmbeddedCloud) -> int:
     cloud.start()
     print(describe(cloud.deploy(say=print), cloud.deployment_file))
+    return 0
+
+
+def _run_fleet(cloud: EmbeddedCloud) -> int:
+    cloud.start()
+    deployment = load_deployment(cloud.deployment_file)
+    print(f"workers follow service {deployment.service} until Ctrl-C; logs in {cloud.folder / 'fleet'}")
+    shown = None
+    with Supervisor(cloud, deployment, folder=cloud.folder / "fleet") as fleet, contextlib.suppress(KeyboardInterrupt):
+        while fleet.runs:
+            now = ", ".join(f"{task.number} {task.state}" for task in fleet.tasks.all) or "none"
+            if now != shown:
+                print(f"tasks: {now}", flush=True)
+                shown = now
+            time.sleep(1)
     return 0
 
 
@@ -55,11 +74,13 @@ def _status(cloud: EmbeddedCloud) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="scripts/cloud", description=__doc__)
-    parser.add_argument("command", choices=("start", "stop", "status", "deploy"))
+    parser.add_argument("command", choices=tuple(COMMANDS))
     parser.add_argument("--port", type=int, help="the port on loopback (default: any that is free)")
     parser.add_argument("--folder", default=str(DEFAULT_FOLDER), help="where state and log are kept")
     return parser
 
+
+COMMANDS = {"start": _start, "stop": _stop, "status": _status, "deploy": _deploy, "fleet": _run_fleet}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -112,6 +112,7 @@ def test_the_body_says_why(server: HealthServer, health: Health, clock: FakeCloc
         "ready": False,
         "draining": True,
         "transfer_id": "transfer-7",
+        "bytes_moved": 7,
         "seconds_since_last_turn": 0.0,
         "seconds_since_progress": 30.0,
     }
