@@ -32,6 +32,7 @@ from pqtransfer.audit.trail import AuditTrail, AuditUnavailableError
 from pqtransfer.aws.queue import QueueMessage, TransferQueue
 from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.operations import metrics
 from pqtransfer.recording.transfers import TransferFacts
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
 from pqtransfer.transfers.heartbeat import Heartbeat
@@ -49,10 +50,12 @@ from pqtransfer.transfers.ledger import (
     explain_failure,
 )
 from pqtransfer.transfers.parts import StopSignal
+from pqtransfer.transfers.progress import ProgressMeter
 from pqtransfer.transfers.request import TransferRequest, has_passed
 from transfer_worker.audit import describe_acceptance, describe_attempt, describe_refusal
 from transfer_worker.health import Health
 from transfer_worker.hold import Hold, ShutdownError
+from transfer_worker.measuring import Measuring
 from transfer_worker.refusals import (
     NOT_ITS_SENDERS,
     NOT_TO_BE_RUN,
@@ -60,6 +63,7 @@ from transfer_worker.refusals import (
     ReceivedTooOftenError,
     backoff_seconds,
 )
+from transfer_worker.sampling import Sampler
 from transfer_worker.settings import WorkerSettings
 from transfer_worker.shutdown import Shutdown
 
@@ -99,6 +103,8 @@ class Worker:
     protection: TaskProtection
     shutdown: Shutdown
     health: Health
+    measuring: Measuring
+    sampler: Sampler
     now: Callable[[], datetime]
     monotonic: Callable[[], float]
 
@@ -118,6 +124,7 @@ class Worker:
             except UnavailableError as error:
                 failures += 1
                 logger.warning("cannot take transfers", extra={"code": error.code, "reason": str(error)})
+                self.measuring.count(metrics.ERRORS, error=error)
                 self.shutdown.wait(min(LONGEST_IDLE_SECONDS, backoff_seconds(failures)))
             self.health.turned(queue_reached=failures == 0)
 
@@ -166,7 +173,10 @@ class Worker:
             self._let_go(request, lease, message, error)
 
     def _hold_and_work(self, request: TransferRequest, lease: Lease, message: QueueMessage) -> None:
-        logger.append_keys(transfer_id=request.transfer_id, correlation_id=request.correlation_id)
+        logger.append_keys(
+            transfer_id=request.transfer_id, correlation_id=request.correlation_id, participant=request.sender
+        )
+        self.sampler.begin(request)
         self.health.working_on(request.transfer_id)
         hold = Hold(
             message,
@@ -182,7 +192,8 @@ class Worker:
         finally:
             hold.unprotect()
             self.health.working_on(None)
-            logger.remove_keys(["transfer_id", "correlation_id"])
+            self.sampler.end()
+            logger.remove_keys(["transfer_id", "correlation_id", "participant"])
 
     def _work(self, request: TransferRequest, lease: Lease, message: QueueMessage, hold: Hold) -> None:
         def beat(progress: Progress) -> None:
@@ -199,7 +210,13 @@ class Worker:
             monotonic=self.monotonic,
             on_beat=beat,
         )
-        context = replace(self._context(stop), watch=heartbeat.watch, confirm=heartbeat.confirm, attempt=lease.attempt)
+
+        def watch(meter: ProgressMeter) -> None:
+            heartbeat.watch(meter)
+            self.sampler.watch(meter)
+
+        context = replace(self._context(stop), watch=watch, confirm=heartbeat.confirm, attempt=lease.attempt)
+        self.measuring.count(metrics.TRANSFERS_STARTED)
         logger.info("transfer begins", extra={"kind": request.kind, "attempt": lease.attempt})
         try:
             self._run_and_settle(request, lease, message, heartbeat, context)
@@ -237,12 +254,15 @@ class Worker:
             self._retry_later(lease, message, error, heartbeat.read_progress())
         except PqtransferError as error:
             logger.error("transfer failed", extra={"code": error.code, "reason": str(error)})
+            self.measuring.count(metrics.TRANSFERS_FAILED)
+            self.measuring.count(metrics.ERRORS, error=error)
             self.trail.record(*facts.failed(error))
             # First the ledger: a worker that was overtaken ends here, and drops nothing of its successor's.
             self.ledger.fail(lease, at=self.now(), failure=explain_failure(error))
             self._discard(request)
             self.queue.delete(message)
         else:
+            self.measuring.count(metrics.TRANSFERS_COMPLETED)
             logger.info("transfer completed", extra={"container": result.location, "bytes": result.plaintext_length})
             self.checkpoints.clear(request.transfer_id)
             self.queue.delete(message)
@@ -252,6 +272,8 @@ class Worker:
 
     def _reject(self, message: QueueMessage, error: PqtransferError, facts: Sequence[AuditFacts]) -> None:
         logger.error("rejected a message", extra={"message_id": message.message_id, "reason": str(error)})
+        self.measuring.count(metrics.MESSAGES_REJECTED)
+        self.measuring.count(metrics.ERRORS, error=error)
         self.trail.record(*facts)
         self.queue.reject(message, explain_failure(error))
 
@@ -278,6 +300,7 @@ class Worker:
             monotonic=self.monotonic,
             stop=stop,
             buffer_budget_bytes=self.settings.buffer_budget_bytes,
+            gauge=self.measuring,
         )
 
     def _let_go(self, request: TransferRequest, lease: Lease, message: QueueMessage, error: LeaseLostError) -> None:
@@ -298,6 +321,7 @@ class Worker:
 
     def _retry_later(self, lease: Lease, message: QueueMessage, error: UnavailableError, progress: Progress) -> None:
         wait_seconds = int(backoff_seconds(lease.tries))
+        self.measuring.count(metrics.TRANSFERS_RETRIED, error=error)
         logger.warning("will try again", extra={"code": error.code, "reason": str(error), "in_seconds": wait_seconds})
         self.ledger.release(lease, at=self.now(), error=explain_failure(error), progress=progress)
         self.queue.keep_invisible(message, visibility_seconds=wait_seconds)
@@ -306,6 +330,8 @@ class Worker:
         last = record.last_error
         said = f"{last.code}: {last.message}" if last else "a dead worker"
         error = ReceivedTooOftenError(lease.tries - 1, said)
+        self.measuring.count(metrics.TRANSFERS_FAILED)
+        self.measuring.count(metrics.ERRORS, error=error)
         logger.error("gives the transfer up", extra={"transfer_id": request.transfer_id, "reason": str(error)})
         failure = explain_failure(error)
         try:

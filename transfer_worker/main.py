@@ -25,6 +25,7 @@ from pqtransfer.aws.clients import (
     prompt_client_config,
 )
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
+from pqtransfer.aws.embedded_metrics import EmbeddedMetrics
 from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -34,12 +35,17 @@ from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.registry import find_signing_key
+from pqtransfer.operations.metrics import WORKER_SERVICE
 from pqtransfer.protection.reserving import KeyReservations
+from pqtransfer.transfers.observing import JobObserver
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request
 from transfer_worker.health import Health, HealthServer
 from transfer_worker.loop import Worker
+from transfer_worker.measuring import Measuring, MeasuringObserver
 from transfer_worker.pipeline import TransferPipeline
+from transfer_worker.resources import find_limits, read_use
+from transfer_worker.sampling import Sampler, SamplingRules
 from transfer_worker.settings import WorkerSettings
 from transfer_worker.shutdown import Shutdown
 
@@ -72,6 +78,7 @@ class S3Storage:
 def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutdown: Shutdown) -> Worker:
     """A worker on AWS, acting with the session's credentials."""
     config = client_config()
+    measuring = Measuring(monotonic=time.monotonic)
     ledger = DynamoTransferLedger.open(session, settings.transfers_table)
     prompt_seconds = max(LEAST_PROMPT_SECONDS, settings.lease_seconds * 2 / 3)
     prompt_ledger = DynamoTransferLedger.open(session, settings.transfers_table, within_seconds=prompt_seconds)
@@ -104,6 +111,7 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         ),
         trail=trail,
         now=read_clock,
+        observe=partial(_measure_before, measuring),
     )
 
     def read_request(message: str) -> TransferRequest:
@@ -128,9 +136,33 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         protection=TaskProtection(os.environ.get("ECS_AGENT_URI")),
         shutdown=shutdown,
         health=Health(worker_name=name, monotonic=time.monotonic),
+        measuring=measuring,
+        sampler=make_sampler(settings, measuring, name=name),
         now=read_clock,
         monotonic=time.monotonic,
     )
+
+
+def make_sampler(settings: WorkerSettings, measuring: Measuring, *, name: str) -> Sampler:
+    """What publishes the worker's metrics."""
+    return Sampler(
+        measuring,
+        publish=EmbeddedMetrics(environment=settings.environment, service=WORKER_SERVICE),
+        worker_name=name,
+        rules=SamplingRules(
+            busy_seconds=settings.busy_sample_seconds,
+            idle_seconds=settings.idle_sample_seconds,
+            slow_under_bytes_per_second=settings.slow_under_bytes_per_second,
+            slow_after_seconds=settings.slow_after_seconds,
+        ),
+        limits=find_limits(memory_bytes=settings.memory_limit_bytes, cpus=settings.cpu_limit),
+        read_use=read_use,
+        monotonic=time.monotonic,
+    )
+
+
+def _measure_before(measuring: Measuring, recorder: JobObserver) -> JobObserver:
+    return MeasuringObserver(measuring, monotonic=time.monotonic, then=recorder)
 
 
 def read_clock() -> datetime:
@@ -157,7 +189,7 @@ def main() -> int:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    with health_server:
+    with health_server, worker.sampler:
         logger.info("the worker is up", extra={"worker": name, "health_port": health_server.port})
         try:
             worker.run()

@@ -33,7 +33,7 @@ from pqtransfer.transfers.encrypting import EncryptionOrder, discard_upload, enc
 from pqtransfer.transfers.folder import Folder
 from pqtransfer.transfers.job import JobContext
 from pqtransfer.transfers.ledger import TransferLedger, TransferResult
-from pqtransfer.transfers.observing import telling
+from pqtransfer.transfers.observing import JobObserver, telling
 from pqtransfer.transfers.request import S3Location, TransferKind, TransferRequest
 from pqtransfer.transfers.rewrapping import RewrapOrder, rewrap_envelope
 from pqtransfer.transfers.verifying import verify_payload
@@ -101,9 +101,18 @@ class Storage(Protocol):
         """A bucket of a site, to read a model from or write one to."""
 
 
+def observe_no_further(recorder: JobObserver) -> JobObserver:
+    """Nobody else is told."""
+    return recorder
+
+
 @dataclass(frozen=True)
 class TransferPipeline:
-    """Runs requests. `now` gives the time that goes into manifests; `trail` takes each operation before its effect."""
+    """Runs requests.
+
+    `now` gives the time that goes into manifests; `trail` takes each operation before its effect; `observe` may put
+    another observer before the one that records.
+    """
 
     storage: Storage
     ledger: TransferLedger
@@ -114,6 +123,7 @@ class TransferPipeline:
     reservations: KeyReservations
     trail: AuditTrail
     now: Callable[[], datetime]
+    observe: Callable[[JobObserver], JobObserver] = observe_no_further
 
     def run(self, request: TransferRequest, context: JobContext) -> TransferResult:
         """Do what the request asks for.
@@ -130,7 +140,7 @@ class TransferPipeline:
             TransferKind.UPLOAD: self._refuse_upload,
             TransferKind.REENCRYPT: self._reencrypt,
         }[request.kind]
-        return run_kind(request, replace(context, observer=self._recorder(request, context)))
+        return run_kind(request, replace(context, observer=self.observe(self._recorder(request, context))))
 
     def discard(self, request: TransferRequest, context: JobContext) -> None:
         """Drop what a request that will not be completed has uploaded."""

@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from pqtransfer.environment import EnvironmentSettings
+from pqtransfer.operations.pace import LEAST_SECONDS, SLOW_UNDER_BYTES_PER_SECOND
 
 MEBIBYTE = 1 << 20
 
@@ -61,6 +62,26 @@ class WorkerSettings(EnvironmentSettings):
     )
     lease_seconds: int = Field(default=60, ge=6, description="how long a claim lasts without a heartbeat")
     stop_timeout_seconds: int = Field(default=110, ge=5, description="the time between SIGTERM and SIGKILL")
+    memory_limit_bytes: int | None = Field(
+        default=None, ge=1, description="the memory that the worker's task is given (left out: what its machine says)"
+    )
+    cpu_limit: float | None = Field(
+        default=None, gt=0, description="the CPUs that the worker's task is given (left out: what its machine says)"
+    )
+    busy_sample_seconds: float = Field(
+        default=10.0, gt=0, description="how often metrics are published while a transfer runs"
+    )
+    idle_sample_seconds: float = Field(
+        default=60.0, gt=0, description="how often metrics are published while no transfer runs"
+    )
+    slow_under_bytes_per_second: float = Field(
+        default=SLOW_UNDER_BYTES_PER_SECOND,
+        gt=0,
+        description="the rate under which a transfer is slow, if its source could have delivered it",
+    )
+    slow_after_seconds: float = Field(
+        default=LEAST_SECONDS, gt=0, description="over how long a time that rate is measured at least"
+    )
     buffer_budget_bytes: int = Field(
         default=256 * MEBIBYTE, ge=64 * MEBIBYTE, description="the memory that part buffers may take together"
     )

@@ -13,12 +13,17 @@ from pqtransfer.audit.messages import unpack_message
 from pqtransfer.audit.origins import Origin, find_misfit
 from pqtransfer.audit.positions import RECENT_EVENTS
 from pqtransfer.audit.sequencer import Sequencer
+from pqtransfer.audit.urgent import find_urgent
 from pqtransfer.crypto.canonical_json import write_canonical_json
 from pqtransfer.errors import IntegrityError, PqtransferError
 from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
 
 T = TypeVar("T")
 
+KEY_EXCHANGE_FAILED = "key-exchange-failed"
+SAID_OF_EXCHANGE = ("code", "operation")
+TEXT_AT_MOST = 100
+"""Characters: what sites say is of any length."""
 PRODUCERS_AT_MOST = 90
 """In one batch: DynamoDB moves 100 items together."""
 TRIES = 8
@@ -123,6 +128,7 @@ class Delivery:
         done.appended += sequenced.appended
         done.repeated += sequenced.repeated
         done.size = sequenced.state.size
+        self._tell_of_urgent(batch)
         done.gaps |= {
             producer: sum(gap.last - gap.first + 1 for gap in gaps) for producer, gaps in sequenced.gaps.items()
         }
@@ -151,6 +157,24 @@ class Delivery:
             f"something came to the audit queue that is not in the log: {reason}",
             {"kept_at": f"refused/{digest}"},
         )
+
+    def _tell_of_urgent(self, batch: Sequence[bytes]) -> None:
+        """Also of what is in the log already: the run that appended it may have died before it told."""
+        told = set[str]()
+        for event in filter(None, map(find_urgent, batch)):
+            about = f"{event.actor[:TEXT_AT_MOST]}:{event.target.id[:TEXT_AT_MOST]}"
+            if about in told:
+                continue
+            told.add(about)
+            details = {"event": event.event_id, "producer": event.producer, "correlation_id": event.correlation_id}
+            said = {name: event.details[name][:TEXT_AT_MOST] for name in SAID_OF_EXCHANGE if event.details.get(name)}
+            self._alert(
+                KEY_EXCHANGE_FAILED,
+                about,
+                AlertSeverity.HIGH,
+                f"a key exchange of {event.actor} failed in {event.target.type} {event.target.id}: {event.reason}",
+                details | said,
+            )
 
     def _tell_of_damage(self, error: IntegrityError) -> None:
         self.alerts.raise_alert(make_damage_alert(error, now=self.now))

@@ -23,6 +23,7 @@ from transfer_worker.settings import MEBIBYTE, WorkerSettings
 
 # Between the worker's own deadline and the platform's SIGKILL.
 STOP_MARGIN_SECONDS = 10
+CPU_UNITS = 1024
 
 
 class FleetStack(Stack):
@@ -126,5 +127,7 @@ class FleetStack(Stack):
                 "lease_seconds": str(environment.lease_seconds),
                 "stop_timeout_seconds": str(environment.stop_timeout_seconds - STOP_MARGIN_SECONDS),
                 "buffer_budget_bytes": str(environment.worker_buffer_mib * MEBIBYTE),
+                "memory_limit_bytes": str(environment.worker_memory_mib * MEBIBYTE),
+                "cpu_limit": str(environment.worker_cpu_units / CPU_UNITS),
             },
         )

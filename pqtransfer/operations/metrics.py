@@ -12,7 +12,7 @@ NAMESPACE = "pqtransfer"
 ENVIRONMENT_DIMENSION = "environment"
 SERVICE_DIMENSION = "service"
 ERROR_DIMENSION = "error"
-"""The code of a named error class (`source-changed`)."""
+"""The code of a named error class (`SourceChanged`)."""
 
 WORKER_SERVICE = "transfer-worker"
 """The `service` of workers. A function's is the name of its folder (`rotate_keys`)."""

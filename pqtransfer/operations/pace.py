@@ -41,11 +41,16 @@ class Pace:
         return self.readers * self.bytes_read / self.seconds_reading if self.seconds_reading > 0 else float("inf")
 
 
-def is_slow(pace: Pace, *, under_bytes_per_second: float = SLOW_UNDER_BYTES_PER_SECOND) -> bool:
+def is_slow(
+    pace: Pace,
+    *,
+    under_bytes_per_second: float = SLOW_UNDER_BYTES_PER_SECOND,
+    after_seconds: float = LEAST_SECONDS,
+) -> bool:
     """Whether the transfer is under the threshold, though its source could have delivered it."""
     source = pace.source_bytes_per_second
     return (
-        pace.seconds >= LEAST_SECONDS
+        pace.seconds >= after_seconds
         and pace.bytes_per_second < under_bytes_per_second
         and source is not None
         and source >= under_bytes_per_second

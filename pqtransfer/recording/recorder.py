@@ -16,6 +16,9 @@ class JobRecorder:
     trail: AuditTrail
     facts: TransferFacts
 
+    def began(self, operation: str) -> None:
+        """What begins is not on record; what it came to is."""
+
     def data_key_made(self, *, transfer_id: str, suite_id: str) -> None:  # noqa: ARG002 - the port's
         self.trail.record(self.facts.data_key_made(suite_id=suite_id))
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
+from pqtransfer.audit.urgent import KEY_EXCHANGE_FAILED_ACTION
 from pqtransfer.crypto.canonical_json import decode_base64, write_canonical_json
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.manifest import Manifest, SignedManifest
@@ -15,6 +16,7 @@ from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.registry import KeyNotFoundError, ParticipantUnknownError
 from pqtransfer.recording.wording import KEY_ID_DIGITS, explain, fit_text, list_names, name_suite, weigh
 from pqtransfer.transfers.ledger import LeaseLostError, TransferResult
+from pqtransfer.transfers.observing import is_failed_exchange
 from pqtransfer.transfers.request import TransferRequest
 
 METADATA_LIMIT = 1_000
@@ -222,9 +224,12 @@ class TransferFacts:
         """A cryptographic operation was refused; `operation` is the action that it would have been.
 
         A signer whom nobody knows is a mistake of whoever asks for a recipient, but not in a document that is stored:
-        there it gives cause for a finding.
+        there it gives cause for a finding. So does a key exchange that fails, unless it was with a key that nothing was
+        wrapped to.
         """
         refusal = self._make(EventKind.CRYPTOGRAPHY, operation, succeeded=False, reason=explain(error))
+        if is_failed_exchange(operation, error):
+            return refusal, self._find(KEY_EXCHANGE_FAILED_ACTION, error, Severity.HIGH, operation=operation)
         if isinstance(error, ParticipantUnknownError | KeyNotFoundError):
             return refusal, self._find_violation(error, Severity.HIGH)
         return (refusal,)
@@ -232,14 +237,11 @@ class TransferFacts:
     # --- building
 
     def _find_violation(self, error: PqtransferError, severity: Severity) -> AuditFacts:
-        return self._make(
-            EventKind.SECURITY,
-            "violation.detect",
-            succeeded=False,
-            reason=explain(error),
-            severity=severity,
-            details={"code": error.code},
-        )
+        return self._find("violation.detect", error, severity)
+
+    def _find(self, action: str, error: PqtransferError, severity: Severity, **details: str) -> AuditFacts:
+        reason, said = explain(error), {"code": error.code, **details}
+        return self._make(EventKind.SECURITY, action, succeeded=False, reason=reason, severity=severity, details=said)
 
     def _describe_request(self) -> dict[str, str]:
         request = self.request

@@ -69,8 +69,13 @@ def _decrypt_once(order: DecryptionOrder, container: Folder, destination: Folder
     source = container.open(payload)
 
     def process(index: int) -> None:
+        with context.working(geometry.part_size_bytes):
+            process_gauged(index)
+
+    def process_gauged(index: int) -> None:
         def fill(room: Room) -> None:
-            ciphertext = source.read(geometry.part_ciphertext(index), slice_size_bytes=SEGMENT_SIZE_BYTES)
+            read = source.read(geometry.part_ciphertext(index), slice_size_bytes=SEGMENT_SIZE_BYTES)
+            ciphertext = context.gauge.reading(read)
             decrypt_part(cipher, geometry, index, ciphertext, room, expected_sha256=manifest.part_sha256[index])
 
         byte_range = geometry.part_plaintext(index)

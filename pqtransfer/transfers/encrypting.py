@@ -44,6 +44,7 @@ from pqtransfer.transfers.folder import (
     StoredPart,
 )
 from pqtransfer.transfers.job import JobContext
+from pqtransfer.transfers.observing import telling
 from pqtransfer.transfers.ordered_hash import OrderedHash
 from pqtransfer.transfers.parts import run_parts
 from pqtransfer.transfers.progress import ProgressMeter
@@ -213,27 +214,28 @@ class _PayloadUpload:
         return self.order.hash_plaintext or self.order.expected_sha256 is not None
 
     def _send_parts(self, parts: dict[int, StoredPart]) -> bytes | None:
-        source = self._source_folder.open(self._source)
-        meter = self._start_meter(parts)
-        done = frozenset(parts)
+        source, meter = self._source_folder.open(self._source), self._start_meter(parts)
+        done, upload_id = frozenset(parts), self._checkpoint.upload_id
         ordered_hash = OrderedHash() if self._wants_hash else None
 
         def process(index: int) -> None:
             byte_range = self.geometry.part_plaintext(index)
-            plaintext: Iterable[Buffer] = source.read(byte_range, slice_size_bytes=SEGMENT_CAPACITY_BYTES)
-            if ordered_hash is not None:
-                plaintext = [bytes(data) for data in plaintext]  # read whole, so that only the hashing waits its turn
-                ordered_hash.add(index, plaintext)
-            if index in done:
-                return
-            part = self.container.write_part(
-                PAYLOAD_NAME,
-                self._checkpoint.upload_id,
-                index=index,
-                byte_range=self.geometry.part_ciphertext(index),
-                fill=lambda room: encrypt_part(self.cipher, self.geometry, index, plaintext, room),
-            )
-            self._context.checkpoints.record_part(self.order.transfer_id, self._checkpoint.upload_id, part)
+            with self._context.working(self.geometry.part_size_bytes):
+                slices = source.read(byte_range, slice_size_bytes=SEGMENT_CAPACITY_BYTES)
+                plaintext: Iterable[Buffer] = self._context.gauge.reading(slices)
+                if ordered_hash is not None:
+                    plaintext = [bytes(data) for data in plaintext]  # whole, so that only the hashing waits its turn
+                    ordered_hash.add(index, plaintext)
+                if index in done:
+                    return
+                part = self.container.write_part(
+                    PAYLOAD_NAME,
+                    upload_id,
+                    index=index,
+                    byte_range=self.geometry.part_ciphertext(index),
+                    fill=lambda room: encrypt_part(self.cipher, self.geometry, index, plaintext, room),
+                )
+            self._context.checkpoints.record_part(self.order.transfer_id, upload_id, part)
             parts[index] = part
             meter.add(byte_range.length, parts=1, at=self._context.monotonic())
 
@@ -325,15 +327,17 @@ def _settle_manifest(
 
 def _settle_envelope(order: EncryptionOrder, upload: _PayloadUpload, manifest: SignedManifest) -> Envelope:
     """Write the envelope, or take the one that an earlier attempt wrote."""
-    envelope = seal_envelope(
-        upload.data_key,
-        suite_id=order.suite_id,
-        transfer_id=order.transfer_id,
-        floe_header=manifest.body.floe_header,
-        recipients=order.recipients if order.reserve_recipients is None else order.reserve_recipients(),
-        signer=order.sender,
-        signing_key=order.signing_key,
-    )
+    recipients = order.recipients if order.reserve_recipients is None else order.reserve_recipients()
+    with telling(upload.observer, "envelope.wrap"):
+        envelope = seal_envelope(
+            upload.data_key,
+            suite_id=order.suite_id,
+            transfer_id=order.transfer_id,
+            floe_header=manifest.body.floe_header,
+            recipients=recipients,
+            signer=order.sender,
+            signing_key=order.signing_key,
+        )
     upload.observer.envelope_wrapped(envelope)
     try:
         upload.container.create_document(ENVELOPE_NAME, envelope.to_json())

@@ -1,9 +1,11 @@
 """What every job on a model is given: where checkpoints are kept, how to stop, how much memory, and who watches."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from pqtransfer.transfers.checkpoint import CheckpointStore, DataKeySealer
+from pqtransfer.transfers.gauging import UNGAUGED, PartGauge
 from pqtransfer.transfers.observing import UNOBSERVED, JobObserver
 from pqtransfer.transfers.parts import DEFAULT_BUFFER_BUDGET_BYTES, StopSignal, count_parts_in_flight
 from pqtransfer.transfers.progress import ProgressMeter
@@ -23,7 +25,8 @@ class JobContext:
 
     `confirm` raises when the job is not ours any more. It is called before an upload is begun and others in its place
     are dropped: a worker that was frozen and overtaken would otherwise begin anew what its successor has finished.
-    `observer` is told of each cryptographic operation. `attempt` counts the tries at the same transfer.
+    `observer` is told of each cryptographic operation. `attempt` counts the tries at the same transfer. `gauge`
+    measures parts and reads.
     """
 
     checkpoints: CheckpointStore
@@ -35,12 +38,17 @@ class JobContext:
     confirm: Callable[[], None] = take_as_ours
     observer: JobObserver = UNOBSERVED
     attempt: int = 1
+    gauge: PartGauge = UNGAUGED
 
     def start_meter(self, *, bytes_total: int, parts_total: int) -> ProgressMeter:
         """A meter for this job, shown to whoever watches."""
         meter = ProgressMeter(bytes_total=bytes_total, parts_total=parts_total, started_at=self.monotonic())
         self.watch(meter)
         return meter
+
+    def working(self, part_size_bytes: int) -> AbstractContextManager[None]:
+        """A part of this size is worked on in the block."""
+        return self.gauge.working(of=self.parts_in_flight(part_size_bytes))
 
     def parts_in_flight(self, part_size_bytes: int) -> int:
         """How many parts of this size may be in flight."""

@@ -11,11 +11,22 @@ from typing import Protocol
 
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.crypto.manifest import Manifest, SignedManifest
-from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.errors import AccessError, PqtransferError, UnavailableError
+
+KEY_EXCHANGES = frozenset({"envelope.open", "envelope.wrap", "envelope.rewrap"})
+"""Operations in which a data key is wrapped to a recipient's KEM key, or unwrapped with one."""
+
+
+def is_failed_exchange(operation: str, error: PqtransferError) -> bool:
+    """Whether a key exchange failed; one with a key that nothing was wrapped to is none."""
+    return operation in KEY_EXCHANGES and not isinstance(error, AccessError)
 
 
 class JobObserver(Protocol):
     """Who is told."""
+
+    def began(self, operation: str) -> None:
+        """An operation (`manifest.verify`) begins, in this thread. What it came to is told next."""
 
     def data_key_made(self, *, transfer_id: str, suite_id: str) -> None:
         """A data key was drawn."""
@@ -47,6 +58,9 @@ class JobObserver(Protocol):
 
 class Unobserved:
     """Nobody is told."""
+
+    def began(self, operation: str) -> None:
+        """Nothing happens."""
 
     def data_key_made(self, *, transfer_id: str, suite_id: str) -> None:
         """Nothing happens."""
@@ -81,7 +95,8 @@ UNOBSERVED: JobObserver = Unobserved()
 
 @contextmanager
 def telling(observer: JobObserver, operation: str) -> Iterator[None]:
-    """Tell the observer when what is done in the block fails for good."""
+    """Tell the observer when what is done in the block begins, and when it fails for good."""
+    observer.began(operation)
     try:
         yield
     except UnavailableError:

@@ -34,6 +34,12 @@ class ProgressMeter:
             self._measured_bytes += byte_count
             self._samples.append((at, self._measured_bytes))
 
+    @property
+    def measured_bytes(self) -> int:
+        """What was done since the beginning, without what was skipped."""
+        with self._lock:
+            return self._measured_bytes
+
     def read(self, *, at: float) -> Progress:
         """Where the work stands: the rate is over the last 10 seconds, or since the start if that is less."""
         with self._lock:

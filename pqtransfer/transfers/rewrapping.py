@@ -13,7 +13,7 @@ from pqtransfer.crypto.manifest import Manifest
 from pqtransfer.transfers.container import StoredEnvelope, open_data_key
 from pqtransfer.transfers.folder import ENVELOPE_NAME, DocumentChangedError, Folder
 from pqtransfer.transfers.job import take_as_ours
-from pqtransfer.transfers.observing import UNOBSERVED, JobObserver
+from pqtransfer.transfers.observing import UNOBSERVED, JobObserver, telling
 
 MAXIMUM_ROUNDS = 3
 
@@ -80,16 +80,17 @@ def _rewrap_once(
     data_key = open_data_key(manifest, current, keys, observer=observer)
     epoch = current.body.epoch + 1
     recipients = order.recipients if order.reserve_recipients is None else order.reserve_recipients(epoch)
-    envelope = seal_envelope(
-        data_key,
-        suite_id=manifest.suite,
-        transfer_id=manifest.transfer_id,
-        floe_header=manifest.floe_header,
-        recipients=recipients,
-        signer=order.signer,
-        signing_key=order.signing_key,
-        epoch=epoch,
-    )
+    with telling(observer, "envelope.rewrap"):
+        envelope = seal_envelope(
+            data_key,
+            suite_id=manifest.suite,
+            transfer_id=manifest.transfer_id,
+            floe_header=manifest.floe_header,
+            recipients=recipients,
+            signer=order.signer,
+            signing_key=order.signing_key,
+            epoch=epoch,
+        )
     observer.envelope_wrapped(envelope)
     container.replace_document(ENVELOPE_NAME, envelope.to_json(), etag=stored.etag)
     return envelope

@@ -25,8 +25,9 @@ def verify_payload(manifest: Manifest, *, container: Folder, context: JobContext
 
     def process(index: int) -> None:
         byte_range, digest = geometry.part_ciphertext(index), hashlib.sha256()
-        for ciphertext in source.read(byte_range, slice_size_bytes=SEGMENT_SIZE_BYTES):
-            digest.update(ciphertext)
+        with context.working(geometry.part_size_bytes):
+            for ciphertext in context.gauge.reading(source.read(byte_range, slice_size_bytes=SEGMENT_SIZE_BYTES)):
+                digest.update(ciphertext)
         if not hmac.compare_digest(digest.digest(), manifest.part_sha256[index]):
             raise DamagedPartError(index)
         meter.add(byte_range.length, parts=1, at=context.monotonic())

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 from aws_lambda_powertools import Logger
 
+from pqtransfer.aws.embedded_metrics import EmbeddedMetrics
 from pqtransfer.aws.queue import QueueMessage
 from pqtransfer.aws.task_protection import TaskProtectionError
+from pqtransfer.operations.metrics import WORKER_SERVICE
 from pqtransfer.sdk.in_memory import MemoryCheckpointStore, MemorySealer
 from pqtransfer.transfers.checkpoint import Checkpoint, DataKeySealer
 from pqtransfer.transfers.folder import StoredPart
@@ -18,11 +20,15 @@ from pqtransfer.transfers.ledger import TransferRecord, TransferResult
 from pqtransfer.transfers.request import TransferRequest
 from tests.containers import TRANSFER_ID
 from tests.fakes.clocks import FakeClock
+from tests.fakes.embedded_lines import EmbeddedLines
 from tests.fakes.ledgers import InMemoryLedger
 from tests.fakes.queues import InMemoryQueue
 from tests.fakes.trails import InMemoryAuditTrail
 from transfer_worker.health import Health
 from transfer_worker.loop import Worker
+from transfer_worker.measuring import Measuring
+from transfer_worker.resources import ResourceLimits, ResourceUse
+from transfer_worker.sampling import Sampler, SamplingRules
 from transfer_worker.settings import WorkerSettings
 from transfer_worker.shutdown import Shutdown
 
@@ -37,6 +43,8 @@ RESULT = TransferResult(
     composite_sha256=base64.b64encode(bytes(32)).decode(),
     part_count=1,
 )
+
+IDLE = ResourceUse(memory_bytes=500, cpu_seconds=0, received_bytes=0, sent_bytes=0)
 
 Attempt = Callable[[TransferRequest, JobContext], TransferResult]
 
@@ -106,12 +114,26 @@ class Fleet:
     protection: RecordingProtection = field(default_factory=RecordingProtection)
     sealer: DataKeySealer = field(default_factory=MemorySealer)
     trail: InMemoryAuditTrail = field(default_factory=InMemoryAuditTrail)
+    use: ResourceUse = IDLE
 
     def __post_init__(self) -> None:
         self.queue = InMemoryQueue(self.clock.monotonic)
         self.shutdown = Shutdown(stop_timeout_seconds=STOP_TIMEOUT_SECONDS, monotonic=self.clock.monotonic)
         self.read_request: Callable[[str], TransferRequest] = TransferRequest.from_json
         self.health = Health(worker_name="worker-1", monotonic=self.clock.monotonic)
+        self.measuring = Measuring(monotonic=self.clock.monotonic)
+        self.metrics = EmbeddedLines()
+        self.sampler = Sampler(
+            self.measuring,
+            publish=EmbeddedMetrics(environment="local", service=WORKER_SERVICE, write=self.metrics.write),
+            worker_name="worker-1",
+            rules=SamplingRules(
+                busy_seconds=10, idle_seconds=60, slow_under_bytes_per_second=100e6, slow_after_seconds=10
+            ),
+            limits=ResourceLimits(memory_bytes=1000, cpus=2),
+            read_use=lambda: self.use,
+            monotonic=self.clock.monotonic,
+        )
 
     def worker(self, name: str = "worker-1") -> Worker:
         return Worker(
@@ -128,6 +150,8 @@ class Fleet:
             protection=self.protection,  # type: ignore[arg-type]
             shutdown=self.shutdown,
             health=self.health,
+            measuring=self.measuring,
+            sampler=self.sampler,
             now=self.clock.now,
             monotonic=self.clock.monotonic,
         )
