@@ -19,6 +19,7 @@ from constructs import Construct
 
 from infra.constructs.audit_grants import AuditStores
 from infra.constructs.buckets import NO_TLS_REASON
+from infra.constructs.queues import hidden_for_function, make_queue
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.validation import acknowledge
@@ -30,8 +31,6 @@ SEED_LETTERS = 64
 QUEUE_RETENTION_DAYS = 14
 RECEIVES_AT_MOST = 1000
 """A batch fails when the log cannot be appended to, and then every one does: messages wait for days, not for tries."""
-VISIBILITY_TIMEOUTS = 6
-"""How many runs of the sequencer a message stays hidden for, as Lambda recommends."""
 
 
 class AuditStore(Construct):
@@ -169,26 +168,19 @@ class AuditStore(Construct):
         )
 
     def _make_queue(self, id: str, *, dead_letters: sqs.Queue | None = None) -> sqs.Queue:
-        timeouts = 1 if self._environment.is_local else VISIBILITY_TIMEOUTS
-        queue = sqs.Queue(
+        return make_queue(
             self,
             id,
-            fifo=True,
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=self.key,
-            enforce_ssl=self._environment.require_tls,
-            retention_period=Duration.days(QUEUE_RETENTION_DAYS),
-            visibility_timeout=Duration.seconds(timeouts * self._environment.function_timeout_seconds),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=RECEIVES_AT_MOST)
+            environment=self._environment,
+            key=self.key,
+            dead_letters=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=RECEIVES_AT_MOST)
             if dead_letters
             else None,
+            retention_days=QUEUE_RETENTION_DAYS,
+            visibility=hidden_for_function(self._environment, self._environment.function_timeout_seconds),
+            fifo=True,
             removal_policy=self._removal,
         )
-        if dead_letters is None:
-            acknowledge(queue, {"SQS3": "It is the dead-letter queue."})
-        if not self._environment.require_tls:
-            acknowledge(queue, {"SQS4": NO_TLS_REASON})
-        return queue
 
     def _make_secret(self, id: str, name: str) -> None:
         secret = secretsmanager.Secret(

@@ -18,6 +18,7 @@ class TransferEvents(Construct):
         """`embedded`: this is the embedded cloud, whose requests carry no condition keys."""
         super().__init__(scope, id)
         self._embedded = embedded
+        self.name = names.event_bus
         # The L2 construct would add to the key's policy, and make the storage stack depend on this one.
         self.bus = events.CfnEventBus(self, "Bus", name=names.event_bus, kms_key_identifier=key.key_arn)
 

@@ -7,33 +7,31 @@ So does that of the functions that renew envelopes: neither may do what the othe
 from dataclasses import dataclass
 
 from aws_cdk import Duration, RemovalPolicy, Stack
-from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
+from aws_cdk.aws_events import Schedule
 from constructs import Construct
 
 from functions.drill_key_restore.settings import DrillKeyRestoreSettings
 from functions.rotate_keys.settings import RotateKeysSettings
 from infra.constructs import audit_grants, grants, key_grants
 from infra.constructs.audit_grants import AuditStores
-from infra.constructs.buckets import NO_TLS_REASON
 from infra.constructs.event_bus import TransferEvents
+from infra.constructs.function_factory import FunctionFactory
+from infra.constructs.function_triggers import BusTrigger, ClockTrigger
 from infra.constructs.grants import DataStores
 from infra.constructs.python_function import PythonFunction
+from infra.constructs.queues import hidden_for_function, make_queue
 from infra.environments import EnvironmentConfig
-from infra.function_packages import FunctionPackage
 from infra.names import Names
-from infra.validation import acknowledge
 from pqtransfer.aws.key_orders import SWEEP_GROUP
 from pqtransfer.keys.events import DRILL_CONTINUES_DETAIL_TYPE
 
 BATCH_SIZE = 5
 RECEIVES_AT_MOST = 20
-VISIBILITY_TIMEOUTS = 6
-"""How many runs of the function a message stays hidden for, as Lambda recommends."""
-SWEEP_EVERY = Duration.hours(1)
-DRILL_EVERY = Duration.days(7)
+SWEEP = Schedule.rate(Duration.hours(1))
+DRILL = Schedule.rate(Duration.days(7))
 DRILL_SECONDS = 900
 DRILL_MEMORY_MIB = 512
 PARTS = ("crypto", "keys", "audit", "operations", "transfers", "recording", "aws")
@@ -63,8 +61,7 @@ class KeyServiceParts:
     stores: DataStores
     audit: AuditStores
     bus: TransferEvents
-    bus_name: str
-    layer: lambda_.ILayerVersion
+    functions: FunctionFactory
     recovery_public_key: str
 
 
@@ -95,48 +92,38 @@ class KeyService(Construct):
             batch_size=BATCH_SIZE,
             report_batch_item_failures=True,
         )
-        self._run_every("Sweep", SWEEP_EVERY, self.rotate, body={"action": SWEEP_GROUP})
-        self._run_every("WeeklyDrill", DRILL_EVERY, self.drill, body={"action": "drill"})
-        self._continue_drill()
+        ClockTrigger(self, "Sweep", function=self.rotate, schedule=SWEEP, payload={"action": SWEEP_GROUP})
+        ClockTrigger(self, "WeeklyDrill", function=self.drill, schedule=DRILL, payload={"action": "drill"})
+        # Where a run had no time left.
+        BusTrigger(self, "DrillContinues", function=self.drill, bus=parts.bus, detail_type=DRILL_CONTINUES_DETAIL_TYPE)
 
     def _make_queue(self, id: str, *, dead_letters: sqs.Queue | None = None) -> sqs.Queue:
-        timeouts = 1 if self._environment.is_local else VISIBILITY_TIMEOUTS
-        queue = sqs.Queue(
+        return make_queue(
             self,
             id,
-            fifo=True,
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=self._parts.stores.data_key,
-            enforce_ssl=self._environment.require_tls,
-            retention_period=Duration.days(self._environment.message_retention_days),
-            visibility_timeout=Duration.seconds(timeouts * self._environment.function_timeout_seconds),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=RECEIVES_AT_MOST)
+            environment=self._environment,
+            key=self._parts.stores.data_key,
+            dead_letters=sqs.DeadLetterQueue(queue=dead_letters, max_receive_count=RECEIVES_AT_MOST)
             if dead_letters
             else None,
+            visibility=hidden_for_function(self._environment, self._environment.function_timeout_seconds),
+            fifo=True,
         )
-        if dead_letters is None:
-            acknowledge(queue, {"SQS3": "It is the dead-letter queue."})
-        if not self._environment.require_tls:
-            acknowledge(queue, {"SQS4": NO_TLS_REASON})
-        return queue
 
     def _make_rotate(self, identity: iam.Role) -> PythonFunction:
         environment, parts, stack = self._environment, self._parts, Stack.of(self)
         stores = parts.stores
-        return PythonFunction(
+        return parts.functions.make(
             self,
-            "RotateKeys",
-            environment=environment,
-            names=self._names,
-            package=FunctionPackage("rotate_keys", parts=PARTS),
-            settings=RotateKeysSettings,
+            RotateKeysSettings,
+            parts=PARTS,
             values={
                 "environment": environment.name,
                 "participants_table": stores.participants.table_name,
                 "envelopes_table": stores.envelopes.table_name,
                 "key_orders_queue_url": self.orders.queue_url,
                 "audit_queue_url": parts.audit.queue.queue_url,
-                "event_bus": parts.bus_name,
+                "event_bus": parts.bus.name,
                 "secrets_key_arn": stores.secrets_key.key_arn,
                 "key_backups_bucket": stores.key_backups_bucket_name,
                 "key_backups_key_arn": stores.key_backups_key.key_arn,
@@ -160,27 +147,22 @@ class KeyService(Construct):
                 parts.bus.put_events(),
                 grants.use_data_key(stores, stack, "dynamodb", "sqs", "events"),
             ],
-            layer=parts.layer,
-            log_key=stores.data_key,
             identity=identity,
         )
 
     def _make_drill(self) -> PythonFunction:
         parts, stack = self._parts, Stack.of(self)
         stores = parts.stores
-        return PythonFunction(
+        return parts.functions.make(
             self,
-            "DrillKeyRestore",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("drill_key_restore", parts=PARTS),
-            settings=DrillKeyRestoreSettings,
+            DrillKeyRestoreSettings,
+            parts=PARTS,
             values={
                 "environment": self._environment.name,
                 "participants_table": stores.participants.table_name,
                 "key_backups_bucket": stores.key_backups_bucket_name,
                 "key_backups_key_arn": stores.key_backups_key.key_arn,
-                "event_bus": parts.bus_name,
+                "event_bus": parts.bus.name,
                 "audit_queue_url": parts.audit.queue.queue_url,
             },
             statements=[
@@ -191,44 +173,6 @@ class KeyService(Construct):
                 parts.bus.put_events(),
                 grants.use_data_key(stores, stack, "dynamodb", "events"),
             ],
-            layer=parts.layer,
-            log_key=stores.data_key,
             memory_mib=DRILL_MEMORY_MIB,
             timeout_seconds=DRILL_SECONDS,
-        )
-
-    def _run_every(self, id: str, interval: Duration, function: PythonFunction, *, body: dict[str, str]) -> None:
-        rule = events.CfnRule(
-            self,
-            id,
-            description=f"Runs {function.package_name} every {interval.to_human_string()}",
-            schedule_expression=events.Schedule.rate(interval).expression_string,
-            targets=[
-                events.CfnRule.TargetProperty(
-                    id="Function", arn=function.function.function_arn, input=Stack.of(self).to_json_string(body)
-                )
-            ],
-        )
-        self._let_call(f"{id}Permission", rule, function)
-
-    def _continue_drill(self) -> None:
-        rule = events.CfnRule(
-            self,
-            "DrillContinues",
-            description="Lets the drill of backups go on where a run had no time left",
-            event_bus_name=self._parts.bus_name,
-            event_pattern={"detail-type": [DRILL_CONTINUES_DETAIL_TYPE]},
-            targets=[events.CfnRule.TargetProperty(id="Function", arn=self.drill.function.function_arn)],
-        )
-        rule.add_dependency(self._parts.bus.bus)
-        self._let_call("DrillContinuesPermission", rule, self.drill)
-
-    def _let_call(self, id: str, rule: events.CfnRule, function: PythonFunction) -> None:
-        lambda_.CfnPermission(
-            self,
-            id,
-            action="lambda:InvokeFunction",
-            function_name=function.function.function_name,
-            principal="events.amazonaws.com",
-            source_arn=rule.attr_arn,
         )

@@ -6,13 +6,11 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_event_sources as event_sources
-from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.buckets import NO_TLS_REASON
 from infra.constructs.python_function import PythonFunction
+from infra.constructs.queues import make_queue
 from infra.environments import EnvironmentConfig
-from infra.validation import acknowledge
 
 BATCH_SIZE = 25
 # What can never be taken, the function itself leaves out; so a failure is most often an outage, and worth many tries. A
@@ -40,17 +38,7 @@ class StreamFailures(Construct):
 
     def __init__(self, scope: Construct, id: str, *, environment: EnvironmentConfig, key: kms.IKey) -> None:
         super().__init__(scope, id)
-        self.queue = sqs.Queue(
-            self,
-            "Queue",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=environment.require_tls,
-            retention_period=Duration.days(FAILURE_RETENTION_DAYS),
-        )
-        acknowledge(self.queue, {"SQS3": "It is the dead-letter queue of a stream."})
-        if not environment.require_tls:
-            acknowledge(self.queue, {"SQS4": NO_TLS_REASON})
+        self.queue = make_queue(self, "Queue", environment=environment, key=key, retention_days=FAILURE_RETENTION_DAYS)
 
     def report(self) -> iam.PolicyStatement:
         """Write to this queue: Lambda does it in the function's name."""

@@ -5,11 +5,11 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.buckets import NO_TLS_REASON
+from infra.constructs.queues import make_queue
 from infra.environments import EnvironmentConfig
-from infra.validation import acknowledge
 
 RECEIVES_FOR_A_TRY = 20
+LONG_POLL = Duration.seconds(20)
 
 
 class TransferQueue(Construct):
@@ -26,29 +26,14 @@ class TransferQueue(Construct):
 
     def __init__(self, scope: Construct, id: str, *, environment: EnvironmentConfig, key: kms.IKey) -> None:
         super().__init__(scope, id)
-        retention = Duration.days(environment.message_retention_days)
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=environment.require_tls,
-            retention_period=retention,
-        )
-        self.requests = sqs.Queue(
+        self.dead_letters = make_queue(self, "DeadLetters", environment=environment, key=key)
+        receives_at_most = RECEIVES_FOR_A_TRY * environment.max_receives
+        self.requests = make_queue(
             self,
             "Requests",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=environment.require_tls,
-            retention_period=retention,
-            visibility_timeout=Duration.seconds(2 * environment.lease_seconds),
-            receive_message_wait_time=Duration.seconds(20),
-            dead_letter_queue=sqs.DeadLetterQueue(
-                queue=self.dead_letters, max_receive_count=RECEIVES_FOR_A_TRY * environment.max_receives
-            ),
+            environment=environment,
+            key=key,
+            dead_letters=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=receives_at_most),
+            visibility=Duration.seconds(2 * environment.lease_seconds),
+            long_poll=LONG_POLL,
         )
-        acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue."})
-        if not environment.require_tls:
-            for queue in (self.requests, self.dead_letters):
-                acknowledge(queue, {"SQS4": NO_TLS_REASON})

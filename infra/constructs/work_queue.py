@@ -1,18 +1,13 @@
 """A queue that a function drains one message at a time, with a dead-letter queue beside it."""
 
-from aws_cdk import Duration
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.buckets import NO_TLS_REASON
+from infra.constructs.queues import hidden_for_function, make_queue
 from infra.environments import EnvironmentConfig
-from infra.validation import acknowledge
-
-VISIBILITY_TIMEOUTS = 6
-"""How many runs of the function a message stays hidden for, as Lambda recommends."""
 
 
 class WorkQueue(Construct):
@@ -29,31 +24,15 @@ class WorkQueue(Construct):
         receives_at_most: int,
     ) -> None:
         super().__init__(scope, id)
-        retention = Duration.days(environment.message_retention_days)
-        self.dead_letters = sqs.Queue(
-            self,
-            "DeadLetters",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=environment.require_tls,
-            retention_period=retention,
-        )
-        self.messages = sqs.Queue(
+        self.dead_letters = make_queue(self, "DeadLetters", environment=environment, key=key)
+        self.messages = make_queue(
             self,
             "Messages",
-            encryption=sqs.QueueEncryption.KMS,
-            encryption_master_key=key,
-            enforce_ssl=environment.require_tls,
-            retention_period=retention,
-            visibility_timeout=Duration.seconds(
-                function_seconds if environment.is_local else VISIBILITY_TIMEOUTS * function_seconds
-            ),
-            dead_letter_queue=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=receives_at_most),
+            environment=environment,
+            key=key,
+            dead_letters=sqs.DeadLetterQueue(queue=self.dead_letters, max_receive_count=receives_at_most),
+            visibility=hidden_for_function(environment, function_seconds),
         )
-        acknowledge(self.dead_letters, {"SQS3": "It is the dead-letter queue."})
-        if not environment.require_tls:
-            for queue in (self.messages, self.dead_letters):
-                acknowledge(queue, {"SQS4": NO_TLS_REASON})
 
     def work_off(self, sid: str) -> iam.PolicyStatement:
         """Take messages, and put messages there."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk.aws_events import Schedule
 from constructs import Construct
 
 from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
@@ -12,10 +13,10 @@ from functions.witness_checkpoint.settings import WitnessCheckpointSettings
 from infra.constructs import audit_grants, grants
 from infra.constructs.administrators import Administrators
 from infra.constructs.audit_upkeep import AuditUpkeep
+from infra.constructs.function_factory import FunctionFactory
 from infra.constructs.function_triggers import BusTrigger, ClockTrigger
 from infra.constructs.python_function import PythonFunction
 from infra.environments import EnvironmentConfig
-from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
 from infra.names import Names
 from infra.outputs import add_outputs
 from infra.stacks.audit_log import AuditLogStack
@@ -49,16 +50,9 @@ class AuditFunctionsStack(Stack):
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
-        self._environment, self._names, self._storage, self._audit = environment, names, storage, audit
-        self._control = control
-        self._layer = lambda_.LayerVersion(
-            self,
-            "Dependencies",
-            code=layer_code(local=environment.is_local),
-            compatible_runtimes=[RUNTIME],
-            compatible_architectures=[ARCHITECTURE],
-            description="What the functions of the audit log need beside the Lambda runtime",
-        )
+        self._environment, self._names = environment, names
+        self._storage, self._audit, self._control = storage, audit, control
+        self._functions = FunctionFactory(self, environment=environment, names=names, log_key=storage.stores.data_key)
         sequence = self._make_sequencer()
         witness = self._make_witness()
         check = self._make_check()
@@ -68,8 +62,7 @@ class AuditFunctionsStack(Stack):
             environment=environment,
             names=names,
             stores=audit.stores,
-            layer=self._layer,
-            log_key=storage.stores.data_key,
+            functions=self._functions,
         )
         self.administrators = Administrators(
             self,
@@ -91,13 +84,10 @@ class AuditFunctionsStack(Stack):
 
     def _make_sequencer(self) -> PythonFunction:
         stores = self._audit.stores
-        function = PythonFunction(
+        function = self._functions.make(
             self,
-            "SequenceAuditLog",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("sequence_audit_log", parts=PARTS),
-            settings=SequenceAuditLogSettings,
+            SequenceAuditLogSettings,
+            parts=PARTS,
             values={
                 **self._values,
                 "audit_queue_arn": stores.queue.queue_arn,
@@ -105,8 +95,6 @@ class AuditFunctionsStack(Stack):
                 "log_keys_id": stores.log_secret_name,
             },
             statements=[*audit_grants.sequence_audit(stores, self), *self._tell()],
-            layer=self._layer,
-            log_key=self._storage.stores.data_key,
             memory_mib=SEQUENCER_MEMORY_MIB,
         )
         for name, queue in (("Events", stores.queue), ("SiteEvents", stores.site_queue)):
@@ -122,46 +110,36 @@ class AuditFunctionsStack(Stack):
 
     def _make_witness(self) -> PythonFunction:
         stores = self._audit.stores
-        function = PythonFunction(
+        function = self._functions.make(
             self,
-            "WitnessCheckpoint",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("witness_checkpoint", parts=PARTS),
-            settings=WitnessCheckpointSettings,
+            WitnessCheckpointSettings,
+            parts=PARTS,
             values={
                 **self._values,
                 "witness_name": self._names.audit_witness,
                 "witness_keys_id": stores.witness_secret_name,
             },
             statements=[*audit_grants.witness_audit(stores, self), *self._tell()],
-            layer=self._layer,
-            log_key=self._storage.stores.data_key,
             memory_mib=WITNESS_MEMORY_MIB,
         )
-        bus_name = self._names.event_bus
-        BusTrigger(self, "Signed", function=function, bus_name=bus_name, detail_type=SIGNED_DETAIL_TYPE)
-        ClockTrigger(self, "EveryMinute", function=function, every=Duration.minutes(1), payload={})
+        BusTrigger(self, "Signed", function=function, bus=self._control.bus, detail_type=SIGNED_DETAIL_TYPE)
+        ClockTrigger(self, "EveryMinute", function=function, schedule=Schedule.rate(Duration.minutes(1)), payload={})
         return function
 
     def _make_check(self) -> PythonFunction:
-        function = PythonFunction(
+        function = self._functions.make(
             self,
-            "CheckAuditIntegrity",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("check_audit_integrity", parts=PARTS),
-            settings=CheckAuditIntegritySettings,
+            CheckAuditIntegritySettings,
+            parts=PARTS,
             values=self._values,
             statements=[*audit_grants.check_audit(self._audit.stores, self), *self._tell()],
-            layer=self._layer,
-            log_key=self._storage.stores.data_key,
             memory_mib=CHECK_MEMORY_MIB,
             timeout_seconds=CHECK_TIMEOUT_SECONDS,
         )
-        every = Duration.minutes(self._environment.audit_check_minutes)
-        ClockTrigger(self, "CheckNew", function=function, every=every, payload={"full": False})
-        ClockTrigger(self, "CheckAll", function=function, every=Duration.days(1), payload={"full": True})
+        often = Schedule.rate(Duration.minutes(self._environment.audit_check_minutes))
+        daily = Schedule.rate(Duration.days(1))
+        ClockTrigger(self, "CheckNew", function=function, schedule=often, payload={"full": False})
+        ClockTrigger(self, "CheckAll", function=function, schedule=daily, payload={"full": True})
         return function
 
     @property

@@ -3,21 +3,19 @@
 from typing import Any
 
 from aws_cdk import Stack
-from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
 from infra.constructs import audit_grants, grants, key_grants
 from infra.constructs.event_bus import TransferEvents
+from infra.constructs.function_factory import FunctionFactory
 from infra.constructs.key_service import KeyService, KeyServiceParts
 from infra.constructs.participant_boundary import ParticipantBoundary
-from infra.constructs.python_function import PythonFunction
 from infra.constructs.site_roles import SiteRoles
 from infra.constructs.stream_trigger import StreamFailures, StreamTrigger, read_stream
 from infra.constructs.transfer_queue import TransferQueue
 from infra.environments import EnvironmentConfig
-from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage, layer_code
 from infra.names import Names
 from infra.outputs import add_outputs
 from infra.recovery_key import read_recovery_key
@@ -45,23 +43,13 @@ class ControlStack(Stack):
         self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key, embedded=environment.is_local)
         recovery_public_key = read_recovery_key(environment)
         boundary = ParticipantBoundary(self, "ParticipantBoundary", names=names, stores=stores)
-        self.layer = layer = lambda_.LayerVersion(
-            self,
-            "Dependencies",
-            code=layer_code(local=environment.is_local),
-            compatible_runtimes=[RUNTIME],
-            compatible_architectures=[ARCHITECTURE],
-            description="What the functions need beside the Lambda runtime",
+        self.functions = functions = FunctionFactory(
+            self, environment=environment, names=names, log_key=stores.data_key
         )
-        register = PythonFunction(
+        register = functions.make(
             self,
-            "RegisterParticipant",
-            environment=environment,
-            names=names,
-            package=FunctionPackage(
-                "register_participant", parts=("audit", "transfers", "crypto", "keys", "recording", "aws")
-            ),
-            settings=RegisterParticipantSettings,
+            RegisterParticipantSettings,
+            parts=("audit", "transfers", "crypto", "keys", "recording", "aws"),
             values={
                 "environment": environment.name,
                 "participants_table": stores.participants.table_name,
@@ -86,17 +74,12 @@ class ControlStack(Stack):
                 grants.use_table("WriteRegistry", stores.participants, "PutItem", "UpdateItem"),
                 grants.use_data_key(stores, self, "dynamodb"),
             ],
-            layer=layer,
-            log_key=stores.data_key,
         )
         self.failures = failures = StreamFailures(self, "StreamFailures", environment=environment, key=stores.data_key)
-        publish = PythonFunction(
+        publish = functions.make(
             self,
-            "PublishTransferEvents",
-            environment=environment,
-            names=names,
-            package=FunctionPackage("publish_transfer_events", parts=("audit", "crypto", "recording", "aws")),
-            settings=PublishTransferEventsSettings,
+            PublishTransferEventsSettings,
+            parts=("audit", "crypto", "recording", "aws"),
             values={"event_bus": names.event_bus, "audit_queue_url": audit.store.queue.queue_url},
             statements=[
                 *audit_grants.write_audit(audit.stores, self),
@@ -105,8 +88,6 @@ class ControlStack(Stack):
                 failures.report(),
                 grants.use_data_key(stores, self, "dynamodb", "sqs"),
             ],
-            layer=layer,
-            log_key=stores.data_key,
         )
         StreamTrigger(self, "TransferChanges", table=stores.transfers, function=publish, failures=failures)
         self.keys = keys = KeyService(
@@ -119,8 +100,7 @@ class ControlStack(Stack):
                 stores=stores,
                 audit=audit.stores,
                 bus=self.bus,
-                bus_name=names.event_bus,
-                layer=layer,
+                functions=functions,
                 recovery_public_key=recovery_public_key,
             ),
         )

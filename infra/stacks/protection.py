@@ -4,20 +4,19 @@ from typing import Any
 
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk.aws_events import Schedule
 from constructs import Construct
 
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.renew_envelopes.settings import RenewEnvelopesSettings
 from functions.respond_to_compromise.settings import RespondToCompromiseSettings
 from infra.constructs import audit_grants, grants, protection_grants
-from infra.constructs.bus_rule import BusRule, ScheduleRule
-from infra.constructs.event_bus import EVENT_SOURCE
+from infra.constructs.function_triggers import BusTrigger, ClockTrigger
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.stream_trigger import StreamTrigger, read_stream
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.constructs.work_queue import WorkQueue
 from infra.environments import EnvironmentConfig
-from infra.function_packages import FunctionPackage
 from infra.names import Names
 from infra.outputs import add_outputs
 from infra.stacks.audit_log import AuditLogStack
@@ -66,13 +65,10 @@ class ProtectionStack(Stack):
 
     def _make_index(self) -> PythonFunction:
         stores = self._storage.stores
-        index = PythonFunction(
+        index = self._control.functions.make(
             self,
-            "IndexEnvelopes",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("index_envelopes", parts=PARTS),
-            settings=IndexEnvelopesSettings,
+            IndexEnvelopesSettings,
+            parts=PARTS,
             values={"envelopes_table": stores.envelopes.table_name, "data_bucket": stores.bucket_name},
             statements=[
                 *read_stream(stores.transfers),
@@ -82,23 +78,19 @@ class ProtectionStack(Stack):
                 self._control.failures.report(),
                 grants.use_data_key(stores, self, "s3", "sqs", "dynamodb"),
             ],
-            layer=self._control.layer,
-            log_key=stores.data_key,
         )
         StreamTrigger(self, "EndedTransfers", table=stores.transfers, function=index, failures=self._control.failures)
-        ScheduleRule(self, "Backfill", every=Duration.hours(1), function=index, body={"action": "backfill"})
+        hourly = Schedule.rate(Duration.hours(1))
+        ClockTrigger(self, "Backfill", function=index, schedule=hourly, payload={"action": "backfill"})
         return index
 
     def _make_renewal(self) -> PythonFunction:
         stores = self._storage.stores
         queue = self._make_queue("Renewals")
-        renew = PythonFunction(
+        renew = self._control.functions.make(
             self,
-            "RenewEnvelopes",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("renew_envelopes", parts=PARTS),
-            settings=RenewEnvelopesSettings,
+            RenewEnvelopesSettings,
+            parts=PARTS,
             values={**self._shared_values(), "renewals_queue_url": queue.messages.queue_url},
             statements=[
                 *protection_grants.renew_envelopes(stores, self._audit.stores, self, self._names),
@@ -107,26 +99,28 @@ class ProtectionStack(Stack):
                 self._control.failures.report(),
                 grants.use_data_key(stores, self, "s3", "sqs", "dynamodb"),
             ],
-            layer=self._control.layer,
-            log_key=stores.data_key,
             memory_mib=MEMORY_MIB,
             timeout_seconds=FUNCTION_SECONDS,
             identity=self._storage.protection.role,
         )
         queue.trigger(renew.function, at_once=None if self._environment.is_local else PAGES_AT_ONCE)
-        self._run_on("Rotations", EVENT_SOURCE, KEY_ROTATED_DETAIL_TYPE, renew)
+        BusTrigger(
+            self,
+            "Rotations",
+            function=renew,
+            bus=self._control.bus,
+            detail_type=KEY_ROTATED_DETAIL_TYPE,
+            failures=self._control.failures,
+        )
         return renew
 
     def _make_response(self) -> PythonFunction:
         stores = self._storage.stores
         queue = self._make_queue("Incidents")
-        respond = PythonFunction(
+        respond = self._control.functions.make(
             self,
-            "RespondToCompromise",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("respond_to_compromise", parts=PARTS),
-            settings=RespondToCompromiseSettings,
+            RespondToCompromiseSettings,
+            parts=PARTS,
             values={
                 **self._shared_values(),
                 "incidents_table": stores.incidents.table_name,
@@ -153,15 +147,22 @@ class ProtectionStack(Stack):
                 self._control.bus.put_events(),
                 grants.use_data_key(stores, self, "s3", "sqs", "dynamodb", "events"),
             ],
-            layer=self._control.layer,
-            log_key=stores.data_key,
             memory_mib=MEMORY_MIB,
             timeout_seconds=FUNCTION_SECONDS,
             identity=self._storage.protection.role,
         )
         queue.trigger(respond.function)
-        self._run_on("Compromises", COMPROMISE_REPORTED_SOURCE, COMPROMISE_REPORTED_DETAIL_TYPE, respond)
-        ScheduleRule(self, "Resume", every=Duration.minutes(15), function=respond, body={"action": "resume"})
+        BusTrigger(
+            self,
+            "Compromises",
+            function=respond,
+            bus=self._control.bus,
+            detail_type=COMPROMISE_REPORTED_DETAIL_TYPE,
+            source=COMPROMISE_REPORTED_SOURCE,
+            failures=self._control.failures,
+        )
+        often = Schedule.rate(Duration.minutes(15))
+        ClockTrigger(self, "Resume", function=respond, schedule=often, payload={"action": "resume"})
         return respond
 
     def _let_operators_report(self, respond: PythonFunction) -> None:
@@ -196,16 +197,4 @@ class ProtectionStack(Stack):
             key=self._storage.stores.data_key,
             function_seconds=FUNCTION_SECONDS,
             receives_at_most=RECEIVES_AT_MOST,
-        )
-
-    def _run_on(self, id: str, source: str, detail_type: str, function: PythonFunction) -> None:
-        BusRule(
-            self,
-            id,
-            bus=self._control.bus,
-            bus_name=self._names.event_bus,
-            source=source,
-            detail_types=[detail_type],
-            function=function,
-            failures=self._control.failures,
         )

@@ -29,7 +29,8 @@ def test_due_keys_are_looked_for_every_hour_and_backups_drilled_every_week(synth
     assert [each for name, each in schedules.items() if name.startswith("KeysSweep")] == ["rate(1 hour)"]
     assert [each for name, each in schedules.items() if name.startswith("KeysWeeklyDrill")] == ["rate(7 days)"]
     assert find(synthesized, "AWS::Events::Rule", "KeysDrillContinues")["EventPattern"] == {
-        "detail-type": ["KeyDrillContinues"]
+        "source": ["pqtransfer"],
+        "detail-type": ["KeyDrillContinues"],
     }
 
 
