@@ -13,6 +13,8 @@ import pytest
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.sessions import CloudSession
+from scripts.worker_process import WorkerProcess
+from tests.e2e.workers import starting_workers
 
 SOURCE_BUCKET = "pqtransfer-local-source"
 DESTINATION_BUCKET = "pqtransfer-local-results"
@@ -46,3 +48,14 @@ def deployment_file(cloud: EmbeddedCloud, deployment: Deployment) -> Path:
 def act_as(cloud: EmbeddedCloud, deployment: Deployment) -> ActAs:
     """Clients under a role: `act_as("worker").client("sqs")`; by its ARN too; the account's owner for None."""
     return cache(cloud.session)
+
+
+@pytest.fixture(scope="module")
+def worker(
+    cloud: EmbeddedCloud, deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[WorkerProcess]:
+    """One worker for the tests of a file; no later test is to find its messages taken."""
+    with starting_workers(cloud, deployment, logs=tmp_path_factory.mktemp("worker")) as start:
+        started = start()
+        started.wait_until_ready()
+        yield started

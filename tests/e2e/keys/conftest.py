@@ -12,15 +12,12 @@ from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.cloud import role_arn
 from scripts.embedded_cloud.sessions import CloudSession
-from scripts.worker_process import WorkerProcess
 from tests.e2e.transfers.slow_link import SlowLink
 from tests.e2e.transfers.stage import SOURCE_BUCKET, Stage, wait_for
+from tests.e2e.workers import StartWorker, starting_workers
 
 ROTATING_SENDER, ROTATING_READER = "rotating-sender", "rotating-reader"
-QUICK = {"long_poll_seconds": 1, "lease_seconds": 6}
 EVENTS = ["KeyRotated", "AlertRaised"]
-
-StartWorker = Callable[..., WorkerProcess]
 
 
 class KeyStage(Stage):
@@ -118,24 +115,8 @@ def told(stage: KeyStage) -> Iterator[Callable[[str, Callable[[dict[str, Any]], 
 @pytest.fixture
 def start_worker(stage: KeyStage, tmp_path: Path) -> Iterator[StartWorker]:
     """Starts workers under the worker's role; stops those that still run when the test ends."""
-    started: list[WorkerProcess] = []
-
-    def start(*, variables: Mapping[str, str] | None = None, **settings: Any) -> WorkerProcess:
-        worker = WorkerProcess(
-            stage.deployment,
-            variables=variables or stage.cloud.variables("worker"),
-            log=tmp_path / f"worker-{len(started)}.log",
-            settings={**QUICK, **settings},
-        )
-        worker.start()
-        started.append(worker)
-        return worker
-
-    yield start
-    for worker in started:
-        worker.terminate()
-    for worker in started:
-        worker.stop()
+    with starting_workers(stage.cloud, stage.deployment, logs=tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

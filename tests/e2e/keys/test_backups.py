@@ -11,8 +11,9 @@ from botocore.exceptions import ClientError
 from infra.recovery_key import LOCAL_FOLDER, PRIVATE_NAME
 from pqtransfer.sdk import load_private_identity
 from scripts.embedded_cloud.sessions import CloudSession
-from tests.e2e.keys.conftest import ROTATING_READER, ROTATING_SENDER, KeyStage, StartWorker
+from tests.e2e.keys.conftest import ROTATING_READER, ROTATING_SENDER, KeyStage
 from tests.e2e.keys.test_rotation import MODEL, Told, send
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
 

@@ -12,9 +12,10 @@ import pytest
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.crypto.envelope import Envelope
 from pqtransfer.transfers.dependencies import Dependency, KeyRole
-from tests.e2e.keys.conftest import ROTATING_READER, ROTATING_SENDER, KeyStage, StartWorker
+from tests.e2e.keys.conftest import ROTATING_READER, ROTATING_SENDER, KeyStage
 from tests.e2e.transfers.slow_link import SlowLink
 from tests.e2e.transfers.stage import wait_for
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
 

@@ -1,7 +1,7 @@
 """The stage of the tests of transfers: participants in the deployed cloud, a model, and workers as real processes."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.cloud import role_arn
 from scripts.embedded_cloud.sessions import CloudSession
-from scripts.worker_process import WorkerProcess
 from tests.e2e.transfers.slow_link import SlowLink
 from tests.e2e.transfers.stage import (
     DESTINATION_BUCKET,
@@ -24,6 +23,7 @@ from tests.e2e.transfers.stage import (
     Model,
     Stage,
 )
+from tests.e2e.workers import StartWorker, starting_workers
 
 FORBIDDEN_BUCKET = "e2e-not-granted"
 """Workers may use it for both managed participants, says the registry; their own role was not granted it."""
@@ -31,10 +31,6 @@ FORBIDDEN_BUCKET = "e2e-not-granted"
 BUCKETS = {SENDER: (SOURCE_BUCKET, FORBIDDEN_BUCKET), MANAGED: (DESTINATION_BUCKET, FORBIDDEN_BUCKET)}
 """Each has a bucket that workers may use for it alone."""
 
-QUICK = {"long_poll_seconds": 1, "lease_seconds": 6}
-"""So that a test does not wait long for what takes a minute in earnest."""
-
-StartWorker = Callable[..., WorkerProcess]
 MakeLink = Callable[..., SlowLink]
 
 
@@ -82,28 +78,9 @@ def model(full_stage: Stage, model_bytes: bytes) -> Model:
 
 @pytest.fixture
 def start_worker(stage: Stage, tmp_path: Path) -> Iterator[StartWorker]:
-    """Starts workers under the worker's role; stops those that still run when the test ends.
-
-    In good order: the embedded queue would hand a message to the long poll of a worker that was killed.
-    """
-    started: list[WorkerProcess] = []
-
-    def start(*, variables: Mapping[str, str] | None = None, **settings: Any) -> WorkerProcess:
-        worker = WorkerProcess(
-            stage.deployment,
-            variables=variables or stage.cloud.variables("worker"),
-            log=tmp_path / f"worker-{len(started)}.log",
-            settings={**QUICK, **settings},
-        )
-        worker.start()
-        started.append(worker)
-        return worker
-
-    yield start
-    for worker in started:
-        worker.terminate()
-    for worker in started:
-        worker.stop()
+    """Starts workers under the worker's role; stops those that still run when the test ends."""
+    with starting_workers(stage.cloud, stage.deployment, logs=tmp_path) as start:
+        yield start
 
 
 @pytest.fixture

@@ -1,14 +1,14 @@
 """Requests that cannot be done: each ends as FAILED or among the dead letters, with its reason, and leaves nothing."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from pqtransfer.transfers.ledger import TransferNotFoundError, TransferRecord, TransferState
 from scripts.worker_process import WorkerProcess
-from tests.e2e.transfers.conftest import FORBIDDEN_BUCKET, QUICK, MakeLink, StartWorker
+from tests.e2e.transfers.conftest import FORBIDDEN_BUCKET, MakeLink
 from tests.e2e.transfers.stage import (
     DESTINATION_BUCKET,
     EXTERNAL,
@@ -22,20 +22,12 @@ from tests.e2e.transfers.stage import (
     to_base64,
     wait_for,
 )
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
 
 VERIFY = {"kind": "verify", "recipients": ()}
 NO_CONTAINER = "s3://{data}/transfers/0190b8c2-0000-7000-8000-000000000000/"
-
-
-@pytest.fixture(scope="module")
-def worker(full_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One worker for all of these: none of them ends it."""
-    log = tmp_path_factory.mktemp("worker") / "worker.log"
-    variables = full_stage.cloud.variables("worker")
-    with WorkerProcess(full_stage.deployment, variables=variables, log=log, settings=QUICK) as started:
-        yield started
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from pqtransfer.sdk import load_private_identity
 from pqtransfer.transfers.container import open_data_key
 from pqtransfer.transfers.ledger import TransferState
 from tests.canaries import Canaries, join, require_absent
-from tests.e2e.transfers.conftest import StartWorker
 from tests.e2e.transfers.stage import (
     DESTINATION_BUCKET,
     EXTERNAL,
@@ -38,6 +37,7 @@ from tests.e2e.transfers.traces import (
     read_tables,
     wait_for_actions,
 )
+from tests.e2e.workers import StartWorker
 from tests.ocsf import require_all_ocsf
 
 pytestmark = pytest.mark.e2e

@@ -1,13 +1,12 @@
 """What else a site may ask of a worker: verify a container, rewrap it, decrypt it into a bucket."""
 
 import hashlib
-from collections.abc import Iterator
 
 import pytest
 
 from pqtransfer.transfers.ledger import TransferState
 from scripts.worker_process import WorkerProcess
-from tests.e2e.transfers.conftest import FORBIDDEN_BUCKET, QUICK, MakeLink, StartWorker
+from tests.e2e.transfers.conftest import FORBIDDEN_BUCKET, MakeLink
 from tests.e2e.transfers.stage import (
     DESTINATION_BUCKET,
     EXTERNAL,
@@ -19,17 +18,9 @@ from tests.e2e.transfers.stage import (
     Model,
     Stage,
 )
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
-
-
-@pytest.fixture(scope="module")
-def worker(full_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One worker for all of these."""
-    log = tmp_path_factory.mktemp("worker") / "worker.log"
-    variables = full_stage.cloud.variables("worker")
-    with WorkerProcess(full_stage.deployment, variables=variables, log=log, settings=QUICK) as started:
-        yield started
 
 
 @pytest.fixture

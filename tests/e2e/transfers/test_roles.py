@@ -10,8 +10,8 @@ import pytest
 from botocore.exceptions import ClientError
 
 from scripts.embedded_cloud.sessions import CloudSession, assume_role
-from tests.e2e.transfers.conftest import StartWorker
 from tests.e2e.transfers.stage import EXTERNAL, MANAGED, SENDER, Model, Stage, wait_for
+from tests.e2e.workers import StartWorker
 
 pytestmark = [pytest.mark.e2e, pytest.mark.requirement("D4.5")]
 

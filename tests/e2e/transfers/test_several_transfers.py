@@ -5,8 +5,9 @@ import time
 import pytest
 
 from pqtransfer.transfers.ledger import TransferState
-from tests.e2e.transfers.conftest import MakeLink, StartWorker
+from tests.e2e.transfers.conftest import MakeLink
 from tests.e2e.transfers.stage import PART_BYTES, Model, Stage, wait_for
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
 

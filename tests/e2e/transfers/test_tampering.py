@@ -12,22 +12,12 @@ from pqtransfer.sdk import encrypt_file, load_private_identity, load_public_iden
 from pqtransfer.transfers.container import NotAContainerError
 from scripts.worker_process import WorkerProcess
 from tests.disks import mount_small_disk
-from tests.e2e.transfers.conftest import QUICK
 from tests.e2e.transfers.stage import EXTERNAL, MANAGED, SENDER, STRANGER, Model, Stage
 
 pytestmark = pytest.mark.e2e
 
 Objects = dict[str, bytes]
 MEBIBYTE = 1 << 20
-
-
-@pytest.fixture(scope="module")
-def worker(full_stage: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkerProcess]:
-    """One worker for all of these."""
-    log = tmp_path_factory.mktemp("worker") / "worker.log"
-    variables = full_stage.cloud.variables("worker")
-    with WorkerProcess(full_stage.deployment, variables=variables, log=log, settings=QUICK) as started:
-        yield started
 
 
 @dataclass(frozen=True)

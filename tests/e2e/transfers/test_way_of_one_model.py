@@ -12,8 +12,9 @@ import pytest
 
 from pqtransfer.crypto.canonical_json import encode_base64
 from pqtransfer.transfers.ledger import TransferState
-from tests.e2e.transfers.conftest import MakeLink, StartWorker
+from tests.e2e.transfers.conftest import MakeLink
 from tests.e2e.transfers.stage import EXTERNAL, MANAGED, SENDER, STRANGER, Model, Stage, wait_for
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
 

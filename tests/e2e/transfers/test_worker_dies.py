@@ -6,9 +6,10 @@ import signal
 import pytest
 
 from pqtransfer.transfers.ledger import TransferState
-from tests.e2e.transfers.conftest import MakeLink, StartWorker
+from tests.e2e.transfers.conftest import MakeLink
 from tests.e2e.transfers.slow_link import SlowLink
 from tests.e2e.transfers.stage import EXTERNAL, MANAGED, PART_BYTES, Model, Stage, wait_for
+from tests.e2e.workers import StartWorker
 
 pytestmark = pytest.mark.e2e
 
