@@ -3,12 +3,9 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import boto3
-import botocore.client
 import pytest
 
 from functions.register_participant import handler as function
@@ -21,6 +18,7 @@ from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import RegisteredParticipant
 from tests.fakes.backups import RECOVERY_KEY
+from tests.integration.participants.kills import KilledError, killed_at
 
 ACCOUNT = "123456789012"
 TABLE = "participants"
@@ -51,10 +49,6 @@ class Context:
     memory_limit_in_mb = 256
     invoked_function_arn = f"arn:aws:lambda:eu-central-1:{ACCOUNT}:function:register_participant"
     aws_request_id = "00000000-0000-0000-0000-000000000000"
-
-
-class KilledError(BaseException):
-    """The process is killed: no handler of errors sees it."""
 
 
 @pytest.fixture
@@ -102,30 +96,6 @@ def invoke(event: Any) -> dict[str, Any]:
     return result
 
 
-@contextmanager
-def killed_at(monkeypatch: pytest.MonkeyPatch, *, write: int, after_effect: bool) -> Iterator[list[str]]:
-    """Kill the process at the n-th call that writes to AWS; yields the names of the calls."""
-    calls: list[str] = []
-    call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def make_api_call(self: Any, operation: str, parameters: Any) -> Any:
-        dies = False
-        if operation in WRITES:
-            calls.append(operation)
-            dies = len(calls) == write
-        if dies and not after_effect:
-            raise KilledError
-        try:
-            return call(self, operation, parameters)
-        finally:
-            if dies:
-                raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
-        yield calls
-
-
 def require_whole(dynamodb: Any) -> RegisteredParticipant:
     """One ready participant, one role, two secrets that its role reads, their backups, and nothing besides."""
     [registered] = DynamoKeyRegistry(dynamodb, table_name=TABLE).list_all()
@@ -159,7 +129,7 @@ def test_a_managed_participant(environment: None, dynamodb: Any) -> None:
 
 def test_the_order_of_the_steps(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """First what a crash must be known by, last what makes it usable."""
-    with killed_at(monkeypatch, write=0, after_effect=False) as calls:
+    with killed_at(monkeypatch, WRITES, write=0, after_effect=False) as calls:
         invoke(MANAGED)
     secret = ["CreateSecret", "PutResourcePolicy", "PutSecretValue", "PutObject"]
     assert calls == ["TransactWriteItems", "CreateRole", "PutRolePolicy", *secret, *secret, "TransactWriteItems"]
@@ -186,7 +156,7 @@ def test_killed_at_any_write(
     environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, write: int, after_effect: bool
 ) -> None:
     """Whatever call to AWS it dies at, before or after its effect: the same call again makes it whole."""
-    with killed_at(monkeypatch, write=write, after_effect=after_effect), pytest.raises(KilledError):
+    with killed_at(monkeypatch, WRITES, write=write, after_effect=after_effect), pytest.raises(KilledError):
         invoke(MANAGED)
     assert "error" not in invoke(MANAGED)
     require_whole(dynamodb)
@@ -195,9 +165,9 @@ def test_killed_at_any_write(
 @pytest.mark.parametrize("second_write", range(1, 17))
 def test_killed_twice(environment: None, dynamodb: Any, monkeypatch: pytest.MonkeyPatch, second_write: int) -> None:
     """Killed between the two secrets, then again at any write of the repair: the third call makes it whole."""
-    with killed_at(monkeypatch, write=7, after_effect=True), pytest.raises(KilledError):
+    with killed_at(monkeypatch, WRITES, write=7, after_effect=True), pytest.raises(KilledError):
         invoke(MANAGED)
-    with killed_at(monkeypatch, write=second_write, after_effect=True), pytest.raises(KilledError):
+    with killed_at(monkeypatch, WRITES, write=second_write, after_effect=True), pytest.raises(KilledError):
         invoke(MANAGED)
     assert "error" not in invoke(MANAGED)
     require_whole(dynamodb)

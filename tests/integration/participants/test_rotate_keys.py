@@ -23,6 +23,7 @@ from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import RegisteredParticipant
 from tests.fakes.backups import RECOVERY_KEY
+from tests.integration.participants.kills import KilledError, killed_at
 
 ACCOUNT = "123456789012"
 TABLE, ENVELOPES, BACKUPS, BUS = "participants", "envelopes", "backups", "bus"
@@ -51,10 +52,6 @@ class Context:
 
     def get_remaining_time_in_millis(self) -> int:
         return 30_000
-
-
-class KilledError(BaseException):
-    """The process is killed: no handler of errors sees it."""
 
 
 @pytest.fixture
@@ -130,26 +127,9 @@ def deliver(*orders: dict[str, Any]) -> list[str]:
 
 
 @contextmanager
-def killed_at(monkeypatch: pytest.MonkeyPatch, *, write: int, after_effect: bool) -> Iterator[list[str]]:
-    """Kill the process at the n-th call that writes to AWS; yields the names of the calls."""
-    calls: list[str] = []
-    call = botocore.client.BaseClient._make_api_call  # type: ignore[attr-defined]
-
-    def make_api_call(self: Any, operation: str, parameters: Any) -> Any:
-        dies = False
-        if operation in WRITES:
-            calls.append(operation)
-            dies = len(calls) == write
-        if dies and not after_effect:
-            raise KilledError
-        try:
-            return call(self, operation, parameters)
-        finally:
-            if dies:
-                raise KilledError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(botocore.client.BaseClient, "_make_api_call", make_api_call)
+def killed(monkeypatch: pytest.MonkeyPatch, *, write: int, after_effect: bool) -> Iterator[list[str]]:
+    """The key service killed at a call that writes; the next run connects anew."""
+    with killed_at(monkeypatch, WRITES, write=write, after_effect=after_effect) as calls:
         yield calls
     function._connect.cache_clear()
 
@@ -191,7 +171,7 @@ def require_whole() -> RegisteredParticipant:
 def test_a_rotation(environment: None, monkeypatch: pytest.MonkeyPatch, purpose: KeyPurpose) -> None:
     """First what a crash must be known by, last what makes it usable, then who is told; delivered twice, once done."""
     order = make_order(purpose)
-    with killed_at(monkeypatch, write=0, after_effect=False) as calls:
+    with killed(monkeypatch, write=0, after_effect=False) as calls:
         assert deliver(order) == []
     assert calls == (ROTATION if purpose is KeyPurpose.KEM else [*ROTATION[:6], *ROTATION[7:]])
     registered = require_whole()
@@ -209,10 +189,10 @@ def test_killed_at_any_write(
     """Whatever call to AWS it dies at, before or after its effect, inside the compare-and-swap too: the message comes
     again, and makes it whole."""
     order = make_order()
-    with killed_at(monkeypatch, write=write, after_effect=after_effect), pytest.raises(KilledError):
+    with killed(monkeypatch, write=write, after_effect=after_effect), pytest.raises(KilledError):
         deliver(order)
     later(monkeypatch, seconds=2)
-    with killed_at(monkeypatch, write=0, after_effect=False) as calls:
+    with killed(monkeypatch, write=0, after_effect=False) as calls:
         assert deliver(order) == []
     assert calls[-1] == "PutEvents"
     registered = require_whole()

@@ -25,6 +25,7 @@ from pqtransfer.keys.registration import (
 )
 from pqtransfer.keys.registry import ParticipantExistsError, RegistryConflictError
 from tests.fakes.backups import make_backups
+from tests.fakes.crashes import CrashError, CrashingPort
 from tests.fakes.trails import InMemoryAuditTrail
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -32,11 +33,8 @@ SITE_ROLE = "arn:aws:iam::123456789012:role/site-m"
 MANAGED = RegisterParticipant(
     name="site-m", kind=ParticipantKind.MANAGED, principals=(SITE_ROLE,), buckets=("models-of-m",)
 )
+WRITES = frozenset({"add", "start_over", "change_state", "ensure", "store", "discard", "create", "remove"})
 FACTS = RegistrationFacts("site-m", "arn:aws:sts::123456789012:assumed-role/operator/jo", "enrolment-7")
-
-
-class CrashError(Exception):
-    """The process dies here."""
 
 
 @dataclass
@@ -75,36 +73,12 @@ class World:
             assert self.vault.read(key, role_arn=registered.participant.role_arn or "", session_name="test")
 
 
-class CrashingPort:
-    """A port whose process dies at one of its writes: before it takes effect, or right after."""
-
-    WRITES = frozenset({"add", "start_over", "change_state", "ensure", "store", "discard", "create", "remove"})
-
-    def __init__(self, port: Any, countdown: list[int], *, after_effect: bool) -> None:
-        self._port, self._countdown, self._after_effect = port, countdown, after_effect
-
-    def __getattr__(self, name: str) -> Any:
-        method = getattr(self._port, name)
-        if name not in self.WRITES:
-            return method
-
-        def write(*arguments: Any, **named: Any) -> Any:
-            self._countdown[0] -= 1
-            dies = self._countdown[0] == 0
-            if dies and not self._after_effect:
-                raise CrashError
-            result = method(*arguments, **named)
-            if dies:
-                raise CrashError
-            return result
-
-        return write
-
-
 def register_until_crash(world: World, request: RegisterParticipant, *, at_write: int, after_effect: bool) -> bool:
     """True when the process died on the way."""
     countdown = [at_write]
-    registrar = world.registrar(wrap=lambda port: CrashingPort(port, countdown, after_effect=after_effect))
+    registrar = world.registrar(
+        wrap=lambda port: CrashingPort(port, countdown, after_effect=after_effect, writes=WRITES)
+    )
     try:
         registrar.register(request)
     except CrashError:
@@ -199,7 +173,7 @@ def test_until_it_is_whole_nobody_can_use_it() -> None:
 def test_two_calls_at_the_same_time() -> None:
     """Whoever is overtaken says so, and leaves the keys of the one that was faster alone."""
     world = World()
-    overtaken: list[Exception] = []
+    overtaken: list[str] = []
 
     class OvertakenRoles:
         """While one call makes the role, another one with the same request runs from beginning to end."""
@@ -208,7 +182,7 @@ def test_two_calls_at_the_same_time() -> None:
 
         def ensure(self, participant: Any) -> None:
             if not overtaken:
-                overtaken.append(CrashError())
+                overtaken.append("by another call")
                 world.registrar().register(MANAGED)
             world.roles.ensure(participant)
 
