@@ -126,6 +126,22 @@ def read_registered(name: str, items: Iterable[Item]) -> RegisteredParticipant:
         raise RegistryDamagedError(name, reason) from error
 
 
+def is_torn(registered: RegisteredParticipant, items: Iterable[Item]) -> bool:
+    """True when these items, which `registered` was read from, cannot have been stored at one time.
+
+    The participant's item names the ACTIVE key of each purpose, and changes in one transaction with the keys: whoever
+    reads other keys as ACTIVE has seen that transaction in part. Where it names none, there is none, or it is from
+    before keys rotated; then it is only known that there are never two.
+    """
+    told = next((item for item in items if item["item"]["S"] == PARTICIPANT_ITEM), {})
+    for purpose in KeyPurpose:
+        active = [key.key_id for key in registered.keys if key.purpose is purpose and key.state is KeyState.ACTIVE]
+        named = _optional(told, f"active_{purpose}", "S")
+        if len(active) > 1 or (named is not None and active != [named]):
+            return True
+    return False
+
+
 def read_summary(item: Item) -> KeySummary:
     """What the policy must know of a key version's item; the public key need not be there.
 

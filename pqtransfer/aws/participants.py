@@ -7,8 +7,13 @@ every read is strongly consistent.
 The participant's item names the ACTIVE key of each purpose and the number of the newest version. A transaction that
 changes either compares it with what its caller read: so there is one ACTIVE key of a purpose, whoever rotates at the
 same time. The conditions are on values, not on a counter, because a query may see one transaction in part.
+
+Such a torn read is never handed out: where the key items do not agree with what the participant's item says is ACTIVE,
+it is read again, a few times, and then refused. Of an item from before it named ACTIVE keys, this cannot be told.
 """
 
+import random
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -16,6 +21,7 @@ from typing import TYPE_CHECKING
 from pqtransfer.aws.failures import ConditionFailedError, translated
 from pqtransfer.aws.participant_items import (
     Item,
+    is_torn,
     key_of,
     participant_key_of,
     read_registered,
@@ -32,6 +38,7 @@ from pqtransfer.keys.registry import (
     ParticipantExistsError,
     ParticipantUnknownError,
     RegistryConflictError,
+    RegistryTornError,
     describe_difference,
 )
 
@@ -44,15 +51,45 @@ KEYS_AT_ONCE = 90
 MOST_REVOKE_ATTEMPTS = 10
 """A revocation does not depend on what it finds, so it is tried again when another call was faster."""
 
+MOST_READS = 6
+FIRST_WAIT_SECONDS = 0.02
+"""Doubled before each further read: a transaction takes some milliseconds, and the last wait is 0.3 s."""
+
 
 class DynamoKeyRegistry:
     """A `KeyRegistry` in one DynamoDB table."""
 
-    def __init__(self, client: "DynamoDBClient", *, table_name: str) -> None:
+    def __init__(
+        self, client: "DynamoDBClient", *, table_name: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         self._client = client
         self._table_name = table_name
+        self._sleep = sleep
 
     def load(self, name: str) -> RegisteredParticipant:
+        for read in range(MOST_READS):
+            if read:
+                self._sleep(random.uniform(0.5, 1) * FIRST_WAIT_SECONDS * 2.0 ** (read - 1))  # noqa: S311 - jitter
+            items = self._query(name)
+            registered = read_registered(name, items)
+            if not is_torn(registered, items):
+                return registered
+        raise RegistryTornError(name)
+
+    def list_all(self) -> list[RegisteredParticipant]:
+        items_by_name: dict[str, list[Item]] = {}
+        with translated(action=f"list the participants in table {self._table_name}"):
+            pages = self._client.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
+            for page in pages:
+                for item in page["Items"]:
+                    items_by_name.setdefault(item["participant"].get("S", ""), []).append(item)
+        listed = []
+        for name, items in sorted(items_by_name.items()):
+            registered = read_registered(name, items)
+            listed.append(self.load(name) if is_torn(registered, items) else registered)
+        return listed
+
+    def _query(self, name: str) -> list[Item]:
         items: list[Item] = []
         with translated(action=f"read participant {name} in table {self._table_name}"):
             pages = self._client.get_paginator("query").paginate(
@@ -65,16 +102,7 @@ class DynamoKeyRegistry:
                 items.extend(page["Items"])
         if not items:
             raise ParticipantUnknownError(name)
-        return read_registered(name, items)
-
-    def list_all(self) -> list[RegisteredParticipant]:
-        items_by_name: dict[str, list[Item]] = {}
-        with translated(action=f"list the participants in table {self._table_name}"):
-            pages = self._client.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
-            for page in pages:
-                for item in page["Items"]:
-                    items_by_name.setdefault(item["participant"].get("S", ""), []).append(item)
-        return [read_registered(name, items) for name, items in sorted(items_by_name.items())]
+        return items
 
     def add(self, registered: RegisteredParticipant) -> RegisteredParticipant:
         puts = [write_participant(registered), *(write_key(key) for key in registered.keys)]

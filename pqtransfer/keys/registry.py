@@ -9,7 +9,7 @@ from typing import Protocol
 
 from pqtransfer.crypto.keypairs import KeyPurpose, PublicKey
 from pqtransfer.crypto.suites import require_minimum_suite
-from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError
+from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import KeyState, may_open, may_verify
 from pqtransfer.keys.participant import KeyVersion, PairProof, RegisteredParticipant, Revocation
 
@@ -76,6 +76,16 @@ class RegistryDamagedError(IntegrityError):
         )
 
 
+class RegistryTornError(UnavailableError):
+    """Again and again the participant was read while its keys changed: what was read is half of a change."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"the registry names other ACTIVE keys of {name[:60]!r} than its keys are; they are being changed, "
+            "try again in a few seconds. If it stays so, the entry was changed by hand: restore the table"
+        )
+
+
 class KeyRegistry(Protocol):
     """Where participants and their public keys are kept. Each write happens as a whole or not at all."""
 
@@ -84,10 +94,15 @@ class KeyRegistry(Protocol):
 
         Raises:
             ParticipantUnknownError: no such participant.
+            RegistryTornError: its keys are being changed, and were at every read.
         """
 
     def list_all(self) -> list[RegisteredParticipant]:
-        """Every participant, ordered by name."""
+        """Every participant, ordered by name.
+
+        Raises:
+            RegistryTornError: as `load`.
+        """
 
     def add(self, registered: RegisteredParticipant) -> RegisteredParticipant:
         """Register a participant with its first keys, and return what is registered.

@@ -2,7 +2,7 @@
 
 import threading
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -331,15 +331,40 @@ def test_dynamodb_and_memory_agree(registry: DynamoKeyRegistry, dynamodb: Any, s
         assert all(count_active(registry.load(site.name), purpose) <= 1 for purpose in KeyPurpose)
 
 
-def test_many_rotations_at_once(registry: DynamoKeyRegistry) -> None:
+class OneCallAtATime:
+    """A client whose calls to the table are served one after the other: moto's are not whole to other threads."""
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._lock = client, threading.Lock()
+
+    def transact_write_items(self, **request: Any) -> Any:
+        with self._lock:
+            return self._client.transact_write_items(**request)
+
+    def get_paginator(self, operation: str) -> Any:
+        return PagesAtOnce(self._client.get_paginator(operation), self._lock)
+
+
+class PagesAtOnce:
+    """A paginator that has all pages read when it answers."""
+
+    def __init__(self, paginator: Any, lock: threading.Lock) -> None:
+        self._paginator, self._lock = paginator, lock
+
+    def paginate(self, **request: Any) -> list[Any]:
+        with self._lock:
+            return list(self._paginator.paginate(**request))
+
+
+def test_many_rotations_at_once(dynamodb: Any, registry: DynamoKeyRegistry) -> None:
     """Eight threads rotate one participant; each wins or is refused, and one key of each purpose is ACTIVE."""
-    site = Site()
+    site, shared = Site(), DynamoKeyRegistry(cast("Any", OneCallAtATime(dynamodb)), table_name=TABLE)
     registry.add(site.registered)
     results: list[str] = []
 
     def rotate(purpose: KeyPurpose) -> None:
         try:
-            site.rotate(registry, purpose)
+            site.rotate(shared, purpose)
             results.append("won")
         except RegistryConflictError:
             results.append("lost")
