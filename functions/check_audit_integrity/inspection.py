@@ -3,6 +3,9 @@
 Somebody is told first, whatever becomes of the rest; then the evidence is preserved, as far as it can be and there is
 time, and then it is recorded. A check that fails half-way is done again. What was verified is remembered only when all
 of it was intact.
+
+A log that is too large for one run is checked in parts. What a part finds is told when it is found; where it has come
+to is remembered, and the next run goes on from there, with the same result as if it had been one.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,6 +17,8 @@ from typing import Protocol
 from functions.check_audit_integrity.comparison import Comparison
 from pqtransfer.audit.checking import PURGED_PATH, CheckedLog, check_log
 from pqtransfer.audit.checkpoints import CHECKPOINT_PATH, TrustPolicy
+from pqtransfer.audit.cursors import CheckCursor
+from pqtransfer.audit.errors import LogMovedError
 from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
 from pqtransfer.audit.findings import Finding, FindingKind, Report
 from pqtransfer.audit.log_files import LogFiles
@@ -34,6 +39,8 @@ PRESERVED_AT_MOST = 100
 ALWAYS_PRESERVED = ("checkpoint", "unwitnessed")
 SECONDS_KEPT = 240.0
 """For the report and the events: one object has at most 100 versions, and nothing is copied later than this."""
+SECONDS_TO_TELL = 400.0
+"""With less left no more is read: the alarm, the evidence and the cursor need the rest."""
 
 
 class CheckMemory(Protocol):
@@ -42,6 +49,16 @@ class CheckMemory(Protocol):
     def load(self) -> TrustedLog | None: ...
 
     def save(self, trusted: TrustedLog) -> None: ...
+
+    def load_cursor(self) -> CheckCursor | None:
+        """Where a check of everything has come to that is not finished."""
+
+    def save_cursor(self, cursor: CheckCursor | None) -> None:
+        """Replace what was loaded; None: nothing is left to do.
+
+        Raises:
+            LogMovedError: another run has gone on from there.
+        """
 
 
 class Evidence(Protocol):
@@ -59,12 +76,13 @@ class Evidence(Protocol):
 
 @dataclass
 class Inspected:
-    """The outcome."""
+    """The outcome. `goes_on`: there is more to read, and another run can do that."""
 
     checked: CheckedLog
     findings: list[Finding] = field(default_factory=list)
     evidence: list[str] = field(default_factory=list)
     not_preserved: dict[str, str] = field(default_factory=dict)
+    goes_on: bool = False
 
 
 @dataclass(frozen=True)
@@ -85,53 +103,77 @@ class Inspection:
     def run(self, *, full: bool) -> Inspected:
         """Check what came since the last check, or everything, and the log against its own table.
 
+        What was told by the parts of a check before this one is among the findings, and is not told again.
+
         Raises:
             AuditUnavailableError: the findings could not be recorded; the alerts are there.
             CloudError: something could not be read or written now, or the report could not be kept; check again.
         """
         trusted = self.memory.load()
-        since = TrustedLog(trusted.checkpoint_note, 0, {}) if full and trusted else trusted
-        checked = self._check_log(since)
+        cursor = self.memory.load_cursor() if full else None
+        checked = self._check_log(TrustedLog(trusted.checkpoint_note, 0, {}) if full and trusted else trusted, cursor)
         report = checked.report
         is_empty = trusted is None and checked.note is None and self.comparison.log.find_checkpoint() is None
         found = Inspected(checked, [] if is_empty else list(report.findings))
-        known = {str(each) for each in found.findings}
-        times = report.witness_times.values()
-        witnessed_at = datetime.fromtimestamp(max(times), UTC) if times else None
-        for finding in self.comparison.compare(report.checkpoint, report.numberings, witnessed_at=witnessed_at):
-            if str(finding) not in known:
-                found.findings.append(finding)
-        if found.findings:
-            self._sound_the_alarm(found, trusted)
-        if checked.trusted is not None and all(each.kind.is_about_completeness for each in found.findings):
+        if report.is_finished:
+            found.findings += self._compare(report, known={str(each) for each in found.findings})
+        told = len(cursor.report.findings) if cursor else 0
+        if len(found.findings) > told:
+            self._sound_the_alarm(found, trusted, told=told)
+        is_intact = all(each.kind.is_about_completeness for each in found.findings)
+        if (report.is_finished or not full) and checked.trusted is not None and is_intact:
             self.memory.save(checked.trusted)
+            found.goes_on = not report.is_finished
+        if full:
+            found.goes_on = self._keep_cursor(checked.cursor)
         return found
 
-    def _check_log(self, since: TrustedLog | None) -> CheckedLog:
+    def _compare(self, report: Report, *, known: set[str]) -> list[Finding]:
+        times = report.witness_times.values()
+        witnessed_at = datetime.fromtimestamp(max(times), UTC) if times else None
+        compared = self.comparison.compare(report.checkpoint, report.numberings, witnessed_at=witnessed_at)
+        return [each for each in compared if str(each) not in known]
+
+    def _keep_cursor(self, cursor: CheckCursor | None) -> bool:
+        """Whether there is more to do, and nobody else who does it."""
         try:
-            return check_log(self.files, self.policy, since=since)
+            self.memory.save_cursor(cursor)
+        except LogMovedError:
+            return False
+        return cursor is not None
+
+    def _check_log(self, since: TrustedLog | None, cursor: CheckCursor | None) -> CheckedLog:
+        def may_go_on() -> bool:
+            return self.seconds_left() > SECONDS_TO_TELL
+
+        try:
+            return check_log(self.files, self.policy, since=since, cursor=cursor, may_go_on=may_go_on)
         except (
             CloudAccessDeniedError,
             CloudRequestError,
         ) as error:  # the checkpoint; others are in the report
-            report = Report()
+            report = Report(findings=list(cursor.report.findings)) if cursor else Report()
             report.add(Finding(FindingKind.FILE_UNREADABLE, CHECKPOINT_PATH, explanation=str(error)))
             return CheckedLog(report, None)
 
-    def _sound_the_alarm(self, found: Inspected, trusted: TrustedLog | None) -> None:
+    def _sound_the_alarm(self, found: Inspected, trusted: TrustedLog | None, *, told: int) -> None:
+        """Tell of the findings behind the first `told`."""
         name = f"{self.now:%Y%m%dT%H%M%S.%f}Z-{self.correlation_id}.json"
         report_at = self.evidence.place_report(name)
-        told = found.findings[:TOLD_AT_MOST]
+        fresh = found.findings[told:]
+        tell = fresh[:TOLD_AT_MOST]
         with ExitStack() as rest:  # each is done, in turn, even if the one before fails
-            rest.callback(lambda: self.trail.record(*(self._make_facts(finding, report_at) for finding in told)))
-            rest.callback(lambda: self._preserve(found, trusted, name))
-            for finding in told:
-                self.alerts.raise_alert(self._make_alert(finding, report_at, left_out=len(found.findings) - len(told)))
+            rest.callback(lambda: self.trail.record(*(self._make_facts(finding, report_at) for finding in tell)))
+            rest.callback(lambda: self._preserve(found, fresh, trusted, name))
+            for finding in tell:
+                self.alerts.raise_alert(self._make_alert(finding, report_at, left_out=len(fresh) - len(tell)))
         found.evidence.append(report_at)
 
-    def _preserve(self, found: Inspected, trusted: TrustedLog | None, report_name: str) -> None:
+    def _preserve(
+        self, found: Inspected, fresh: Sequence[Finding], trusted: TrustedLog | None, report_name: str
+    ) -> None:
         """What cannot be copied is noted, and holds nothing else up."""
-        places = [place for each in found.findings if (place := each.place).startswith("tile/") or place == PURGED_PATH]
+        places = [place for each in fresh if (place := each.place).startswith("tile/") or place == PURGED_PATH]
         for path in list(dict.fromkeys([*ALWAYS_PRESERVED, *places]))[:PRESERVED_AT_MOST]:
             if self.seconds_left() < SECONDS_KEPT:
                 found.not_preserved[path] = "there was no time left"

@@ -14,4 +14,7 @@ class ReportComplianceSettings(EnvironmentSettings):
     )
     audit_bucket: str = Field(description="the bucket of the audit log's files, and of its reports", examples=["audit"])
     audit_trust_bucket: str = Field(description="the bucket of the audit log's public keys", examples=["audit-trust"])
+    event_bus: str = Field(
+        description="the EventBridge bus on which a report that takes several runs goes on", examples=["pqtransfer-dev"]
+    )
     audit_queue_url: str = Field(description="the SQS queue that audit events are sent to", examples=["https://..."])

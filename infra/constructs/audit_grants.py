@@ -110,7 +110,7 @@ def check_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
     return [
         *read_audit(audit, stack),
         use_table("ReadAuditState", audit.state, "GetItem", "BatchGetItem"),
-        _remember(audit, "checker/trusted"),
+        _remember(audit, "checker/*"),
         iam.PolicyStatement(
             sid="PreserveEvidence",
             actions=["s3:PutObject", "s3:PutObjectLegalHold"],
@@ -142,10 +142,11 @@ def keep_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStatement
 
 
 def report_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStatement]:
-    """Report on the log: read it, write reports beside it, and record that."""
+    """Report on the log: read it, write reports beside it, record that, and remember how far a long one has come."""
     stack = Stack.of(scope)
     return [
         *read_audit(audit, stack),
+        _remember(audit, "reporter/*"),
         iam.PolicyStatement(
             sid="WriteReports",
             actions=["s3:PutObject"],

@@ -31,7 +31,7 @@ WITNESS_MEMORY_MIB = 512
 CHECK_MEMORY_MIB = 1769
 """One whole CPU."""
 CHECK_TIMEOUT_SECONDS = 900
-SIGNED_DETAIL_TYPE = "AuditCheckpointSigned"
+SIGNED_DETAIL_TYPE, UNFINISHED_DETAIL_TYPE = "AuditCheckpointSigned", "AuditCheckUnfinished"
 
 
 class AuditFunctionsStack(Stack):
@@ -63,6 +63,8 @@ class AuditFunctionsStack(Stack):
             names=names,
             stores=audit.stores,
             functions=self._functions,
+            bus=control.bus,
+            tell=self._tell(),
         )
         self.administrators = Administrators(
             self,
@@ -138,6 +140,8 @@ class AuditFunctionsStack(Stack):
         )
         often = Schedule.rate(Duration.minutes(self._environment.audit_check_minutes))
         daily = Schedule.rate(Duration.days(1))
+        bus = self._control.bus
+        BusTrigger(self, "GoOnChecking", function=function, bus=bus, detail_type=UNFINISHED_DETAIL_TYPE)
         ClockTrigger(self, "CheckNew", function=function, schedule=often, payload={"full": False})
         ClockTrigger(self, "CheckAll", function=function, schedule=daily, payload={"full": True})
         return function

@@ -5,10 +5,11 @@ which entry, and carries the digest of the producers' numbers there. The file `p
 by this digest alone.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from pqtransfer.audit.checkpoints import TrustPolicy, open_checkpoint
+from pqtransfer.audit.cursors import PURGES_AT_MOST, CheckCursor
 from pqtransfer.audit.errors import MalformedEventError
 from pqtransfer.audit.events import AuditEvent
 from pqtransfer.audit.findings import Finding, FindingKind, Report
@@ -22,23 +23,27 @@ from pqtransfer.errors import IntegrityError
 PURGED_PATH = "purged"
 PURGE_ACTION = "audit.purge"
 FIRST_KEPT, NUMBERS_SHA256 = "first_kept", "numbers_sha256"
-_PURGE_MARK = b'"event_code":"audit.purge"'
+PURGE_MARK = b'"event_code":"audit.purge"'
 
 
 @dataclass(frozen=True)
 class CheckedLog:
-    """The outcome. `note` is the checkpoint as it was shown; `first_kept`: entries before it were purged."""
+    """The outcome. `note` is the checkpoint as it was shown; `first_kept`: entries before it were purged.
+
+    `cursor`: from where on a check that was not finished goes on.
+    """
 
     report: Report
     note: bytes | None
     first_kept: int = 0
+    cursor: CheckCursor | None = None
 
     @property
     def trusted(self) -> TrustedLog | None:
         """What the next check may go on from; None when this one has found the log not intact."""
         if self.note is None or self.report.checkpoint is None or not self.report.is_intact:
             return None
-        return TrustedLog(self.note, self.report.checkpoint.size, self.report.numberings)
+        return TrustedLog(self.note, self.report.next_index, self.report.numberings)
 
 
 def check_log(
@@ -46,34 +51,38 @@ def check_log(
     policy: TrustPolicy,
     *,
     since: TrustedLog | None = None,
+    cursor: CheckCursor | None = None,
     visit: VisitEntry | None = None,
     watch: Callable[[int], None] | None = None,
+    may_go_on: Callable[[], bool] | None = None,
 ) -> CheckedLog:
     """Verify a log. What is wrong with it is in the report.
 
+    A check may be done in parts: what they find together, and what is visited, is what one check finds. Each part
+    proves that the log continues what the one before was shown; so the log may grow, and be purged, between them.
+
     Args:
         since: what an earlier check ended with; only what came after is read.
+        cursor: where the part before this one has come to.
         watch: is told how many entries have been read.
+        may_go_on: is asked before each bundle but the first; when it says no, this part ends, with a cursor.
 
     Raises:
-        UntrustedCheckpointError, MalformedNoteError, MalformedCheckpointError: `since` is not of this log.
+        UntrustedCheckpointError, MalformedNoteError, MalformedCheckpointError: `since` or `cursor` is not of this log.
     """
-    trusted = open_checkpoint(since.checkpoint_note, policy).checkpoint if since else None
+    known = [each for each in (since, cursor.verified if cursor else None) if each is not None]
+    trusted = [open_checkpoint(each.checkpoint_note, policy).checkpoint for each in known]
     published = files.find_checkpoint()
-    unreadable = None
-    try:
-        start = read_purged(files)
-    except IntegrityError as error:
-        start, unreadable = None, Finding(FindingKind.FILE_UNREADABLE, PURGED_PATH, explanation=str(error))
-    if since is not None and since.next_index:
-        start = since
-    purged = start if start is not since else None
-    first = start.next_index if start else 0
-    accounted: list[str] = []
+    purged, unreadable = _read_start(files)
+    is_incremental = cursor is None and since is not None and since.next_index > 0
+    begin = since if is_incremental else cursor.verified if cursor else None
+    if not is_incremental and purged and purged.next_index > (begin.next_index if begin else 0):
+        begin = purged
+    purges = list(cursor.purges) if cursor else []
 
     def visit_each(index: int, entry: bytes) -> None:
-        if purged is not None and _PURGE_MARK in entry:
-            accounted.extend(read_purge(entry, purged.next_index))
+        if not is_incremental and PURGE_MARK in entry:
+            purges.extend(find_purge(entry))
         if visit is not None:
             visit(index, entry)
 
@@ -83,17 +92,37 @@ def check_log(
         policy,
         _watch_reading(files, watch),
         trusted=trusted,
-        first_index=first,
-        numberings=start.numberings if start else None,
+        first_index=begin.next_index if begin else 0,
+        numberings=begin.numberings if begin else None,
         visit=visit_each,
+        earlier=cursor.report if cursor else None,
+        may_go_on=may_go_on,
     )
+    first_kept = purged.next_index if purged and not is_incremental else cursor.first_kept if cursor else 0
+    if not report.is_finished:
+        anchor = note if report.is_continuation or not known else known[-1].checkpoint_note
+        verified = TrustedLog(anchor or b"", report.next_index, report.numberings)
+        goes_on = CheckCursor(verified, report, first_kept, tuple(purges[-PURGES_AT_MOST:]))
+        return CheckedLog(report, note, first_kept, goes_on)
     if unreadable is not None:
         report.add(unreadable)
-    if purged is not None and report.checkpoint and purged.numbers_sha256 not in accounted:
+    if purged and not is_incremental and report.checkpoint and not _is_accounted(purged, purges):
         explanation = "the log has no audit.purge event that accounts for these entries and their numbers"
         last = purged.next_index - 1
         report.add(Finding(FindingKind.ENTRIES_MISSING, PURGED_PATH, 0, last, explanation))
-    return CheckedLog(report, note, purged.next_index if purged else 0)
+    return CheckedLog(report, note, first_kept)
+
+
+def _read_start(files: LogFiles) -> tuple[TrustedLog | None, Finding | None]:
+    """What stands at `purged`, or what is wrong with it."""
+    try:
+        return read_purged(files), None
+    except IntegrityError as error:
+        return None, Finding(FindingKind.FILE_UNREADABLE, PURGED_PATH, explanation=str(error))
+
+
+def _is_accounted(purged: TrustedLog, purges: Sequence[tuple[str, str]]) -> bool:
+    return (str(purged.next_index), purged.numbers_sha256) in purges
 
 
 def read_purged(files: LogFiles) -> TrustedLog | None:
@@ -122,8 +151,8 @@ def _watch_reading(files: LogFiles, watch: Callable[[int], None] | None) -> Read
     return read
 
 
-def read_purge(entry: bytes, first_kept: int) -> list[str]:
-    """The digest in a purge event about this entry; nothing when it is about another, or no such event.
+def find_purge(entry: bytes) -> list[tuple[str, str]]:
+    """The first entry that was kept, and the digest of the numbers up to there, of a purge event; else nothing.
 
     Only the word of the service that purges counts: the sequencer lets nobody but the system use its name.
     """
@@ -131,8 +160,11 @@ def read_purge(entry: bytes, first_kept: int) -> list[str]:
         event = AuditEvent.from_json(entry)
     except MalformedEventError:
         return []
-    if event.action != PURGE_ACTION or name_service(event.producer) != KEEPER_SERVICE:
+    if event.action != PURGE_ACTION or name_service(event.producer) != KEEPER_SERVICE or not event.succeeded:
         return []
-    if not event.succeeded or event.details.get(FIRST_KEPT) != str(first_kept):
-        return []
-    return [event.details.get(NUMBERS_SHA256, "")]
+    return [(event.details.get(FIRST_KEPT, ""), event.details.get(NUMBERS_SHA256, ""))]
+
+
+def read_purge(entry: bytes, first_kept: int) -> list[str]:
+    """The digest in a purge event about this entry; nothing when it is about another, or no such event."""
+    return [digest for kept, digest in find_purge(entry) if kept == str(first_kept)]

@@ -52,6 +52,10 @@ class Finding:
     last: int | None = None
     explanation: str = ""
 
+    def is_same_as(self, other: "Finding") -> bool:
+        """Of the same kind, in the same place: the words may differ."""
+        return self.kind == other.kind and (self.place, self.first, self.last) == (other.place, other.first, other.last)
+
     def __str__(self) -> str:
         numbers = "" if self.first is None else f" {self.first}" if self.last is None else f" {self.first}-{self.last}"
         return f"{self.kind} {self.place}{numbers}" + (f": {self.explanation}" if self.explanation else "")
@@ -59,7 +63,11 @@ class Finding:
 
 @dataclass
 class Report:
-    """The outcome of a verification. `numberings` are what the next incremental check goes on from."""
+    """The outcome of a verification. `numberings` are what the next incremental check goes on from.
+
+    Entries below `next_index` have been read. One that is not finished says nothing yet of numbers that are missing.
+    `is_continuation`: the checkpoint was proven to continue everything that was trusted before.
+    """
 
     checkpoint: Checkpoint | None = None
     witness_times: dict[str, int] = field(default_factory=dict)
@@ -68,6 +76,9 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     findings_left_out: int = 0
     numberings: dict[str, Numbering] = field(default_factory=dict)
+    next_index: int = 0
+    is_finished: bool = True
+    is_continuation: bool = True
 
     @property
     def is_intact(self) -> bool:
@@ -84,3 +95,8 @@ class Report:
             self.findings.append(finding)
         else:
             self.findings_left_out += 1
+
+    def add_once(self, finding: Finding) -> None:
+        """Add what every part of a check that is done in parts finds again."""
+        if all(not finding.is_same_as(each) for each in self.findings):
+            self.add(finding)

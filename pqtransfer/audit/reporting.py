@@ -11,6 +11,7 @@ from pqtransfer.audit import report_sections
 from pqtransfer.audit.activity import Activity
 from pqtransfer.audit.checking import CheckedLog, check_log
 from pqtransfer.audit.checkpoints import TrustPolicy
+from pqtransfer.audit.cursors import CheckCursor
 from pqtransfer.audit.errors import MalformedEventError
 from pqtransfer.audit.events import read_logged_event
 from pqtransfer.audit.frameworks import list_controls
@@ -42,11 +43,37 @@ def make_report(
 
     Raises:
         InvalidPeriodError: `until` is not after `since`, or more than ten years later.
-        MalformedTrustedLogError: what stands at `purged` cannot be read.
+    """
+    activity = begin_activity(since, until)
+    checked = add_up(files, policy, activity=activity, watch=watch)
+    return compose_report(activity, checked, framework=framework, since=since, until=until, now=now)
+
+
+def begin_activity(since: datetime, until: datetime) -> Activity:
+    """Nothing of the period yet.
+
+    Raises:
+        InvalidPeriodError: `until` is not after `since`, or more than ten years later.
     """
     if not since < until <= since + timedelta(days=DAYS_AT_MOST):
         raise InvalidPeriodError(since, until)
-    activity = Activity(since=since, until=until)
+    return Activity(since=since, until=until)
+
+
+def add_up(
+    files: LogFiles,
+    policy: TrustPolicy,
+    *,
+    activity: Activity,
+    cursor: CheckCursor | None = None,
+    watch: Callable[[int], None] | None = None,
+    may_go_on: Callable[[], bool] | None = None,
+) -> CheckedLog:
+    """Verify a log, and add what is in the period to `activity`; in parts, as `check_log` does.
+
+    Raises:
+        UntrustedCheckpointError, MalformedNoteError, MalformedCheckpointError: `cursor` is not of this log.
+    """
     wanted = EventFilter(since_ms=activity.since_ms, until_ms=activity.until_ms)
 
     def visit(index: int, entry: bytes) -> None:
@@ -57,7 +84,13 @@ def make_report(
         except MalformedEventError:
             return  # the verifier reports it: `not-an-event`
 
-    checked = check_log(files, policy, visit=visit, watch=watch)
+    return check_log(files, policy, cursor=cursor, visit=visit, watch=watch, may_go_on=may_go_on)
+
+
+def compose_report(
+    activity: Activity, checked: CheckedLog, *, framework: Framework, since: datetime, until: datetime, now: datetime
+) -> ComplianceReport:
+    """The report of what was added up, by a check that is finished."""
     return ComplianceReport(
         framework=framework,
         since=since.astimezone(UTC),

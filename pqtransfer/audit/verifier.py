@@ -7,7 +7,7 @@ memory <= 2 * 16 MiB for a bundle of the largest entries + 0.5 MiB of tiles + th
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from typing import Protocol
@@ -39,11 +39,13 @@ def verify_log(
     policy: TrustPolicy,
     read_tile: ReadTile,
     *,
-    trusted: Checkpoint | None = None,
+    trusted: Checkpoint | Sequence[Checkpoint] | None = None,
     first_index: int = 0,
     numberings: Mapping[str, Numbering] | None = None,
     expected_numbers: Mapping[str, int] | None = None,
     visit: VisitEntry | None = None,
+    earlier: Report | None = None,
+    may_go_on: Callable[[], bool] | None = None,
 ) -> Report:
     """Verify a log; whatever is wrong is in the report, not raised.
 
@@ -51,32 +53,45 @@ def verify_log(
         checkpoint_note: what stands at `checkpoint`; None when nothing does.
         policy: whose signatures it must carry.
         read_tile: reads the log's files.
-        trusted: a checkpoint that was verified before, of this log.
+        trusted: a checkpoint that was verified before, of this log; or several.
         first_index: the first entry to read: for an incremental check the size of `trusted`, after a purge the first
             entry that was kept. It is rounded down to the beginning of its bundle for integrity.
         numberings: with `first_index`, those of the report up to there.
         expected_numbers: the last number that each producer says it has sent, where that is known from elsewhere.
         visit: is told of the entries on the way, so that what is said of a log is said of what was verified.
+        earlier: of a check in parts, what the parts before this one have found, up to `first_index`.
+        may_go_on: is asked before each bundle but the first; when it says no, the report is not finished.
     """
-    report = Report(
-        first_index=first_index, numberings={name: each.copy() for name, each in (numberings or {}).items()}
-    )
+    report = _begin_report(first_index, numberings or {}, earlier)
     if checkpoint_note is None:
-        report.add(Finding(FindingKind.CHECKPOINT_MISSING, "checkpoint", explanation="the log shows no checkpoint"))
+        report.add_once(
+            Finding(FindingKind.CHECKPOINT_MISSING, "checkpoint", explanation="the log shows no checkpoint")
+        )
         return report
     try:
         signed = open_checkpoint(checkpoint_note, policy)
     except IntegrityError as error:
-        report.add(name_distrust(checkpoint_note, policy, error))
+        report.add_once(name_distrust(checkpoint_note, policy, error))
         return report
     report.checkpoint, report.witness_times = signed.checkpoint, dict(signed.witness_times)
-    if trusted is not None:
-        for finding in compare_histories(trusted, signed.checkpoint, read_tile):
-            report.add(finding)
+    for known in [trusted] if isinstance(trusted, Checkpoint) else trusted or ():
+        for finding in compare_histories(known, signed.checkpoint, read_tile):
+            report.add_once(finding)
+            report.is_continuation = False
     tree = _open_tree(signed.checkpoint, read_tile, report)
     if tree is not None:
-        _verify_entries(tree, read_tile, report, visit)
-    _verify_numbers(report, expected_numbers or {})
+        _verify_entries(tree, read_tile, report, visit, may_go_on)
+    if report.is_finished:
+        _verify_numbers(report, expected_numbers or {})
+    return report
+
+
+def _begin_report(first_index: int, numberings: Mapping[str, Numbering], earlier: Report | None) -> Report:
+    report = Report(first_index=first_index, numberings={name: each.copy() for name, each in numberings.items()})
+    report.next_index = first_index
+    if earlier is not None:
+        report.first_index, report.entries_checked = earlier.first_index, earlier.entries_checked
+        report.findings, report.findings_left_out = list(earlier.findings), earlier.findings_left_out
     return report
 
 
@@ -100,25 +115,35 @@ def _open_tree(checkpoint: Checkpoint, read_tile: ReadTile, report: Report) -> T
         edge = rebuild_edge(checkpoint, read_tile)
     except TileMissingError as error:
         explanation = f"{error.path} and tiles of the log's end are not there"
-        report.add(Finding(FindingKind.LOG_TRUNCATED, error.path, explanation=explanation))
+        report.add_once(Finding(FindingKind.LOG_TRUNCATED, error.path, explanation=explanation))
         return None
     except DamagedTileError as error:
         explanation = "neither tiles nor entries lead to the root that the log has signed"
-        report.add(Finding(FindingKind.TREE_REPLACED, error.path, explanation=explanation))
+        report.add_once(Finding(FindingKind.TREE_REPLACED, error.path, explanation=explanation))
         return None
     for path, data in edge.items():
         try:
             if read_tile(path) != data:
-                report.add(name_tile_error(DamagedTileError(path, "its hashes are not those of the entries")))
+                report.add_once(name_tile_error(DamagedTileError(path, "its hashes are not those of the entries")))
         except TileMissingError as error:
-            report.add(name_tile_error(error))
+            report.add_once(name_tile_error(error))
     return TiledTree(checkpoint, lambda path: edge[path] if path in edge else read_tile(path))
 
 
-def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report, visit: VisitEntry | None) -> None:
-    size = tree.checkpoint.size
-    for index in range(report.first_index // TILE_WIDTH, -(-size // TILE_WIDTH)):
+def _verify_entries(
+    tree: TiledTree,
+    read_tile: ReadTile,
+    report: Report,
+    visit: VisitEntry | None,
+    may_go_on: Callable[[], bool] | None,
+) -> None:
+    size, begin = tree.checkpoint.size, report.next_index
+    for index in range(begin // TILE_WIDTH, -(-size // TILE_WIDTH)):
+        if may_go_on is not None and index > begin // TILE_WIDTH and not may_go_on():
+            report.is_finished = False
+            return
         bundle = find_tile(BUNDLES, index, size)
+        report.next_index = max(begin, index * TILE_WIDTH + bundle.width)
         try:
             expected = tree.read_tile(0, index)
         except (TileMissingError, DamagedTileError) as error:
@@ -137,12 +162,12 @@ def _verify_entries(tree: TiledTree, read_tile: ReadTile, report: Report, visit:
             finding = Finding(kind, bundle.path, first, first + bundle.width - 1, str(error))
             report.add(finding)
             continue
-        fresh = max(report.first_index - first, 0)
+        fresh = max(begin - first, 0)
         _take_numbers(entries[fresh:], first + fresh, report)
         report.entries_checked += len(entries) - fresh
         if visit is not None:
             for at, entry in zip(indexes, entries, strict=True):
-                if at >= report.first_index:
+                if at >= begin:
                     visit(at, entry)
 
 

@@ -4,7 +4,8 @@ keys/log       the log's public keys, which the sequencer publishes at its first
 keys/witness   those of the witness, which it publishes at its first run
 keys/revoked   keys of either that are believed no more; written by whoever revokes one
 witness/last   the checkpoint that the witness has cosigned last: its memory
-checker/...    what the check of the log has verified last: its memory
+checker/...    what the check of the log has verified last, and how far one of everything has come: its memory
+reporter/...   what a report that takes several runs has added up so far
 """
 
 from collections.abc import Iterable

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
@@ -17,9 +18,13 @@ from unittest.mock import patch
 from functions.renew_envelopes.pages import Page
 from functions.respond_to_compromise.messages import read_go_on
 from functions.respond_to_compromise.messages import read_report as read_compromise
+from pqtransfer.audit.activity import Activity
+from pqtransfer.audit.activity_file import read_activity, write_activity
 from pqtransfer.audit.cef import write_cef
 from pqtransfer.audit.checkpoints import Checkpoint, cosign, open_checkpoint, sign_checkpoint
+from pqtransfer.audit.cursors import CheckCursor
 from pqtransfer.audit.events import AuditEvent, EventKind, read_event_header, read_logged_event
+from pqtransfer.audit.findings import Finding, FindingKind, Report
 from pqtransfer.audit.messages import pack_messages, unpack_message
 from pqtransfer.audit.note_keys import NoteKey
 from pqtransfer.audit.notes import Note
@@ -83,6 +88,9 @@ REQUEST = TransferRequest(
     expected_sha256=bytes(32),
     metadata={"round": "7"},
 )
+_ACTIVITY = Activity(since=datetime(2026, 1, 1, tzinfo=UTC), until=datetime(2027, 1, 1, tzinfo=UTC))
+for _index, _kind in enumerate(EventKind):
+    _ACTIVITY.add(_index, make_full_event(_kind))
 ENTRIES = [make_event().to_json(), make_full_event(EventKind.ACCESS).to_json()]
 CHECKPOINT = Checkpoint(ORIGIN, 2, hash_node(*map(hash_leaf, ENTRIES)))
 CIPHER = FloeCipher(SecretBytes(bytes(32)), associated_data=b"", segment_size_bytes=SEGMENT_SIZE, iv=bytes(32))
@@ -389,6 +397,25 @@ def read_trusted_log(data: bytes) -> bool:
     return True
 
 
+def read_check_cursor(data: bytes) -> bool:
+    try:
+        cursor = CheckCursor.from_bytes(data)
+    except PqtransferError:
+        return False
+    assert cursor.to_bytes() == data, "two spellings of where a check has come to"
+    return True
+
+
+def read_report_activity(data: bytes) -> bool:
+    """What is read is written, and read again, as the same."""
+    try:
+        activity = read_activity(data)
+    except PqtransferError:
+        return False
+    assert vars(read_activity(write_activity(activity))) == vars(activity), "it is not what was added up"
+    return True
+
+
 def _sign(data: bytes, context: bytes) -> bytes | None:
     """A document around any JSON body; None where even the hostile sender cannot write one."""
     try:
@@ -495,5 +522,16 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
         read_trusted_log,
         [TrustedLog(_NOTE, 7, {"a": Numbering(5, [Gap(2, 3)]), "b": Numbering(2)}).to_bytes()],
     ),
+    "audit-cursor": (
+        read_check_cursor,
+        [
+            CheckCursor(
+                TrustedLog(_NOTE, 7, {"a": Numbering(5, [Gap(2, 3)])}),
+                Report(findings=[Finding(FindingKind.ENTRY_CHANGED, "tile/entries/000", 1, 2, "x")], entries_checked=7),
+                purges=(("256", "ab" * 32),),
+            ).to_bytes()
+        ],
+    ),
+    "audit-activity": (read_report_activity, [write_activity(_ACTIVITY)]),
     "audit-state": (read_audit_state, [LogState(origin=ORIGIN, size=3, hashes=(bytes(32), bytes(32))).to_json()]),
 }

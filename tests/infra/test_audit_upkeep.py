@@ -83,4 +83,5 @@ def load(environment: str, **context: str) -> EnvironmentConfig:
 def schedules(synthesized: Synthesized, function: str) -> list[str]:
     """When the rules that run a function do."""
     rules = synthesized.resources("AWS::Events::Rule", "AuditFunctions").values()
-    return [each["ScheduleExpression"] for each in rules if function in json.dumps(each.get("Targets", []))]
+    clocks = [each for each in rules if "ScheduleExpression" in each]
+    return [each["ScheduleExpression"] for each in clocks if function in json.dumps(each.get("Targets", []))]

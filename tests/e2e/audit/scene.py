@@ -147,6 +147,16 @@ class Scene:
             for rule in rules:
                 self._events.enable_rule(**rule)
 
+    @contextmanager
+    def limited(self, function: str, *, seconds: int) -> Iterator[None]:
+        """A function that has so much time."""
+        before = self._lambda.get_function_configuration(FunctionName=function)["Timeout"]
+        self._lambda.update_function_configuration(FunctionName=function, Timeout=seconds)
+        try:
+            yield
+        finally:
+            self._lambda.update_function_configuration(FunctionName=function, Timeout=before)
+
     def invoke(self, function: str, payload: dict[str, Any]) -> Any:
         answer = self._lambda.invoke(FunctionName=function, Payload=json.dumps(payload).encode())
         said = json.loads(answer["Payload"].read())

@@ -80,6 +80,7 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[CloudLog]:
             "AUDIT_TRUST_BUCKET": TRUST_BUCKET,
             "AUDIT_QUEUE_URL": queue["QueueUrl"],
             "AUDIT_RETENTION_RULES": "default=1:1",
+            "EVENT_BUS": "default",
         }.items():
             monkeypatch.setenv(f"PQTRANSFER_{name}", value)
         yield CloudLog(s3, sqs, queue["QueueUrl"], [])

@@ -31,6 +31,10 @@ class Context:
     memory_limit_in_mb: int = 128
     invoked_function_arn: str = "arn:aws:lambda:eu-central-1:123456789012:function:archive"
     aws_request_id: str = "00000000-0000-0000-0000-000000000001"
+    milliseconds_left: int = 900_000
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.milliseconds_left
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,11 @@
 """The monthly function makes a report of the log in S3, writes it beside the log, and records that it did."""
 
 import hashlib
+import json
 from datetime import datetime
+from typing import Any
 
+import boto3
 import pytest
 
 from functions.report_compliance import handler as reporting
@@ -57,3 +60,45 @@ def test_a_log_that_is_not_intact_is_reported_as_such(cloud: CloudLog) -> None:
     assert reporting.handler(wanted(), Context())["intact"] is False
     (recorded,) = cloud.take_recorded()
     assert (recorded.succeeded, recorded.reason) == (False, "the log is not intact, and the report says so")
+
+
+@pytest.mark.requirement("D7.4")
+def test_a_log_that_is_too_long_for_one_run_is_reported_by_several(cloud: CloudLog) -> None:
+    """Each leaves what it has added up, and the next one's event; the page is the one that a single run makes."""
+    cloud.events = make_month()
+    cloud.publish()
+    tap = tap_bus(cloud)
+    out_of_time = Context(milliseconds_left=1000)
+    answers = [reporting.handler(wanted(), out_of_time)]
+    while answers[-1]["report"] is None:
+        (event,) = take_from_bus(cloud, tap)
+        assert event["detail-type"] == "ComplianceReportUnfinished"
+        answers.append(reporting.handler(event, out_of_time))
+    assert [each.get("read") for each in answers] == [256, 512, 768, 1024, 1280, None][-len(answers) :]
+    assert (answers[-1]["events"], answers[-1]["intact"]) == (len(cloud.events), True)
+    in_parts = read_report(cloud, answers[-1])
+    assert read_report(cloud, reporting.handler(wanted(), Context())) == in_parts
+    assert take_from_bus(cloud, tap) == []
+
+
+def read_report(cloud: CloudLog, answer: dict[str, Any]) -> ComplianceReport:
+    key = answer["report"].removeprefix(f"s3://{BUCKET}/").replace(".html", ".json")
+    report = ComplianceReport.model_validate_json(cloud.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    return report.model_copy(update={"made_at": BEGIN})
+
+
+def tap_bus(cloud: CloudLog) -> str:
+    """A queue that takes what is put on the bus."""
+    url = str(cloud.sqs.create_queue(QueueName="tap")["QueueUrl"])
+    events = boto3.client("events")
+    events.put_rule(Name="tap", EventPattern=json.dumps({"source": ["pqtransfer"]}))
+    arn = cloud.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.put_targets(Rule="tap", Targets=[{"Id": "tap", "Arn": arn}])
+    return url
+
+
+def take_from_bus(cloud: CloudLog, url: str) -> list[dict[str, Any]]:
+    messages = cloud.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    for each in messages:
+        cloud.sqs.delete_message(QueueUrl=url, ReceiptHandle=each["ReceiptHandle"])
+    return [json.loads(each["Body"]) for each in messages]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from functions.check_audit_integrity.comparison import Comparison
 from functions.check_audit_integrity.inspection import Inspected, Inspection
 from pqtransfer.audit.checkpoints import TrustPolicy, sign_checkpoint
+from pqtransfer.audit.cursors import CheckCursor
+from pqtransfer.audit.errors import LogMovedError
 from pqtransfer.audit.positions import ProducerPosition
 from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.audit.sequencing import LogState
@@ -16,6 +19,7 @@ from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.audit.trusted_log import TrustedLog
 from pqtransfer.aws.failures import CloudRequestError, CloudUnavailableError
 from pqtransfer.operations.alerts import AlertSeverity
+from tests.fakes.folders import Crash
 from tests.fakes.trails import InMemoryAuditTrail
 from tests.unit.audit.keys import ORIGIN, POLICY, TIME_SECONDS, make_signer
 from tests.unit.audit.samples import make_event
@@ -58,11 +62,35 @@ class Checked(WitnessedDeployment):
         self.checkpoint_failure: Exception | None = None
         self.evidence_failure: Exception | None = None
         self.seconds_left = 900.0
+        self.bundles_left = 1_000_000
+        self.cursor: bytes | None = None
+        self.faults: list[str] = []
 
     def load(self) -> TrustedLog | None:
         return self.trusted
 
+    def load_cursor(self) -> CheckCursor | None:
+        self.loaded = self.cursor
+        return None if self.cursor is None else CheckCursor.from_bytes(self.cursor)
+
+    def save_cursor(self, cursor: CheckCursor | None) -> None:
+        self.fail("save_cursor")
+        if self.cursor != self.loaded:
+            raise LogMovedError
+        self.cursor = None if cursor is None else cursor.to_bytes()
+
+    def fail(self, step: str) -> None:
+        if step in self.faults:
+            self.faults.remove(step)
+            raise Crash
+
+    def find_seconds_left(self) -> float:
+        """Time for so many bundles, and then for nothing but the rest of the check."""
+        self.bundles_left -= 1
+        return self.seconds_left if self.bundles_left > 0 else 399.0
+
     def save(self, trusted: TrustedLog) -> None:
+        self.fail("save")
         self.trusted = TrustedLog.from_bytes(trusted.to_bytes())
 
     def preserve(self, path: str) -> list[str]:
@@ -100,7 +128,7 @@ class Checked(WitnessedDeployment):
             policy=self.policy,
             now=NOW,
             correlation_id="check-1",
-            seconds_left=lambda: self.seconds_left,
+            seconds_left=self.find_seconds_left,
         ).run(full=full)
 
 
@@ -315,3 +343,100 @@ def test_no_evidence_takes_the_time_of_the_report(checked: Checked) -> None:
     checked.check(full=True)
     (report,) = checked.reports.values()
     assert list(json.loads(report)["not_preserved"]) == ["tile/entries/001.p/44"]
+
+
+def check_in_parts(checked: Checked, *, full: bool, bundles: int = 1) -> list[Inspected]:
+    """Run after run, each with time for so many bundles, until none says that there is more."""
+    runs = list[Inspected]()
+    while not runs or runs[-1].goes_on:
+        checked.bundles_left = bundles
+        runs.append(checked.check(full=full))
+    checked.bundles_left = 1_000_000
+    return runs
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_a_log_that_one_run_cannot_read_is_checked_by_several(checked: Checked) -> None:
+    """What they remember is what one run would remember; the log has grown meanwhile, and is read to its end."""
+    write(checked, 301, 500)
+    checked.look()
+    before = checked.trusted
+    checked.bundles_left = 1
+    first = checked.check(full=True)
+    assert (first.goes_on, first.checked.report.entries_checked, checked.trusted) == (True, 256, before)
+    write(checked, 801, 300)
+    checked.look()
+    runs = check_in_parts(checked, full=True)
+    assert [run.checked.report.entries_checked for run in runs] == [512, 768, 1024, 1100]
+    assert runs[-1].findings == []
+    assert checked.trusted is not None
+    assert (checked.trusted.next_index, checked.cursor) == (1100, None)
+    assert checked.check().checked.report.entries_checked == 0
+
+
+@pytest.mark.requirement("D7.5", "S4.7", "N6")
+def test_what_a_part_finds_is_told_at_once_and_once(checked: Checked) -> None:
+    """Not when the last part is done; and the next check of everything finds it again."""
+    write(checked, 301, 500)
+    checked.look()
+    trusted = checked.trusted
+    checked.log.files["tile/entries/001"] = checked.log.files["tile/entries/001"].replace(
+        b"hospital-a", b"hospital-z", 1
+    )
+    told = list[str]()
+    while not told or checked.cursor:
+        checked.bundles_left = 1
+        found = checked.check(full=True)
+        told.append(" ".join(alert.details["finding"] for alert in checked.alerts.raised))
+        checked.seconds_left = 900.0
+    assert told == ["", "entry-changed", "", "sequence-gap"]
+    assert kinds(found) == ["entry-changed", "sequence-gap"]
+    assert checked.trusted == trusted
+    checked.bundles_left = 1_000_000
+    assert kinds(checked.check(full=True)) == ["entry-changed", "sequence-gap"]
+
+
+@pytest.mark.requirement("D7.5", "N6")
+@pytest.mark.parametrize("step", ["save_cursor", "save"])
+@pytest.mark.parametrize("at", range(4))
+def test_a_check_that_dies_between_two_parts_is_gone_on_with(checked: Checked, step: str, at: int) -> None:
+    """By the next run, from what was remembered last; nothing is left out, and nothing is found that is not there."""
+    write(checked, 301, 500)
+    checked.look()
+    for run in range(12):
+        checked.bundles_left = 1
+        if run == at:
+            checked.faults.append(step)
+        with suppress(Crash):
+            found = checked.check(full=True)
+            if found.checked.report.is_finished and not checked.faults:
+                break
+    assert (found.findings, found.checked.report.entries_checked) == ([], 800)
+    assert checked.trusted is not None
+    assert (checked.trusted.next_index, checked.cursor) == (800, None)
+
+
+def test_of_two_that_go_on_from_the_same_place_one_does(checked: Checked) -> None:
+    """The other one sees that, and does not ask for a third."""
+    write(checked, 301, 500)
+    checked.look()
+    checked.bundles_left = 1
+    load_cursor = checked.load_cursor
+
+    def load_late() -> CheckCursor | None:
+        cursor = load_cursor()
+        checked.cursor = b"of another run"
+        return cursor
+
+    checked.load_cursor = load_late  # type: ignore[method-assign]
+    assert not checked.check(full=True).goes_on
+
+
+def test_what_is_new_is_read_in_parts_too(checked: Checked) -> None:
+    """Each part remembers what it has verified."""
+    write(checked, 301, 700)
+    checked.look()
+    runs = check_in_parts(checked, full=False)
+    assert [run.checked.report.entries_checked for run in runs] == [212, 256, 232]
+    assert checked.trusted is not None
+    assert checked.trusted.next_index == 1000
