@@ -6,13 +6,10 @@ every read is strongly consistent.
 
 The participant's item names the ACTIVE key of each purpose and the number of the newest version. A transaction that
 changes either compares it with what its caller read: so there is one ACTIVE key of a purpose, whoever rotates at the
-same time. The conditions are on values, not on a counter, because a query may see one transaction in part.
-
-Such a torn read is never handed out: where the key items do not agree with what the participant's item says is ACTIVE,
-it is read again, a few times, and then refused. Of an item from before it named ACTIVE keys, this cannot be told.
+same time. The conditions are on values, not on a counter, because a query may see one transaction in part. Such a torn
+read is made again and never handed out: see `participant_reads`.
 """
 
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
@@ -20,25 +17,21 @@ from typing import TYPE_CHECKING
 
 from pqtransfer.aws.failures import ConditionFailedError, translated
 from pqtransfer.aws.participant_items import (
-    Item,
-    is_torn,
     key_of,
     participant_key_of,
-    read_registered,
     write_key,
     write_participant,
     write_revocation,
     write_time,
 )
+from pqtransfer.aws.participant_reads import ParticipantReads
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.keys import changes
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import KeyVersion, PairProof, RegisteredParticipant, Revocation
 from pqtransfer.keys.registry import (
     ParticipantExistsError,
-    ParticipantUnknownError,
     RegistryConflictError,
-    RegistryTornError,
     describe_difference,
 )
 
@@ -51,10 +44,6 @@ KEYS_AT_ONCE = 90
 MOST_REVOKE_ATTEMPTS = 10
 """A revocation does not depend on what it finds, so it is tried again when another call was faster."""
 
-MOST_READS = 6
-FIRST_WAIT_SECONDS = 0.02
-"""Doubled before each further read: a transaction takes some milliseconds, and the last wait is 0.3 s."""
-
 
 class DynamoKeyRegistry:
     """A `KeyRegistry` in one DynamoDB table."""
@@ -64,45 +53,13 @@ class DynamoKeyRegistry:
     ) -> None:
         self._client = client
         self._table_name = table_name
-        self._sleep = sleep
+        self._reads = ParticipantReads(client, table_name=table_name, sleep=sleep)
 
     def load(self, name: str) -> RegisteredParticipant:
-        for read in range(MOST_READS):
-            if read:
-                self._sleep(random.uniform(0.5, 1) * FIRST_WAIT_SECONDS * 2.0 ** (read - 1))  # noqa: S311 - jitter
-            items = self._query(name)
-            registered = read_registered(name, items)
-            if not is_torn(registered, items):
-                return registered
-        raise RegistryTornError(name)
+        return self._reads.load(name)
 
     def list_all(self) -> list[RegisteredParticipant]:
-        items_by_name: dict[str, list[Item]] = {}
-        with translated(action=f"list the participants in table {self._table_name}"):
-            pages = self._client.get_paginator("scan").paginate(TableName=self._table_name, ConsistentRead=True)
-            for page in pages:
-                for item in page["Items"]:
-                    items_by_name.setdefault(item["participant"].get("S", ""), []).append(item)
-        listed = []
-        for name, items in sorted(items_by_name.items()):
-            registered = read_registered(name, items)
-            listed.append(self.load(name) if is_torn(registered, items) else registered)
-        return listed
-
-    def _query(self, name: str) -> list[Item]:
-        items: list[Item] = []
-        with translated(action=f"read participant {name} in table {self._table_name}"):
-            pages = self._client.get_paginator("query").paginate(
-                TableName=self._table_name,
-                KeyConditionExpression="participant = :name",
-                ExpressionAttributeValues={":name": {"S": name}},
-                ConsistentRead=True,
-            )
-            for page in pages:
-                items.extend(page["Items"])
-        if not items:
-            raise ParticipantUnknownError(name)
-        return items
+        return self._reads.list_all()
 
     def add(self, registered: RegisteredParticipant) -> RegisteredParticipant:
         puts = [write_participant(registered), *(write_key(key) for key in registered.keys)]

@@ -5,7 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from pqtransfer.aws.participants import MOST_READS, DynamoKeyRegistry
+from pqtransfer.aws.participant_reads import MOST_READS
+from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.keys.participant import RegisteredParticipant
 from pqtransfer.keys.registry import RegistryTornError
