@@ -32,8 +32,13 @@ class Names:
 
     @property
     def protection_role(self) -> str:
-        """The role of the functions that renew envelopes and answer a compromise; participants' roles trust it too."""
+        """The role of the function that renews envelopes; participants' roles trust it too."""
         return f"{self.prefix}-protection"
+
+    @property
+    def incident_response_role(self) -> str:
+        """The role of the function that answers a compromise; participants' roles trust it too."""
+        return f"{self.prefix}-incident-response"
 
     @property
     def key_backups_bucket(self) -> str:

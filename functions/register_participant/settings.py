@@ -28,8 +28,12 @@ class RegisterParticipantSettings(EnvironmentSettings):
         examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-key-service"],
     )
     protection_role_arn: str = Field(
-        description="the role of the functions that renew envelopes, which may act as every managed participant",
+        description="the role of the function that renews envelopes, which may act as every managed participant",
         examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-protection"],
+    )
+    incident_response_role_arn: str = Field(
+        description="the role of the function that answers a compromise, which may act as every managed participant",
+        examples=["arn:aws:iam::123456789012:role/pqtransfer-dev-incident-response"],
     )
     permissions_boundary_arn: str | None = Field(
         default=None,

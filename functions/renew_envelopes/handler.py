@@ -3,9 +3,8 @@
 A `KeyRotated` event on the bus begins it; messages, a page each, do it. Payloads are not touched: an envelope is
 replaced by one with the next epoch, only if nobody else replaced it meanwhile.
 
-Its role is the key service's, which participants' roles trust; `rotate_keys` and `respond_to_compromise` run under the
-same one, so it also permits what these need. What this function needs of it: on the participants table Query and Scan;
-on the envelopes table and its index to read and keep them; on the transfers table GetItem; on containers GetObject, and
+Its role is its own, and participants' roles trust it. What it needs: on the participants table Query and Scan; on the
+envelopes table and its index to read and keep them; on the transfers table GetItem; on containers GetObject, and
 PutObject of envelopes alone; to act as participants; SendMessage to the audit queue and to its own.
 """
 

@@ -4,11 +4,12 @@ Four things call it: an administrator (`pqtransfer keys report-compromise`, or `
 `CompromiseReported` event on the bus, a message of its own by which it goes on with an incident, and a schedule that
 finds incidents that nobody goes on with. The first two revoke at once, and leave the rest to messages.
 
-Its role is the key service's, which participants' roles trust; `rotate_keys` and `renew_envelopes` run under the same
-one, so it also permits what these need. What this function needs of it: on the participants table Query and UpdateItem;
-on the envelopes table and its index to read and keep them; on the incidents table Query, GetItem and PutItem; on the
-transfers table GetItem, PutItem and UpdateItem; on containers GetObject, PutObject and DeleteObjectVersion; to act as
-participants; SendMessage to the queues of transfers, of the key service, of the audit log and of its own; PutEvents.
+Its role is its own, and participants' roles trust it. What it needs: on the participants table Query, Scan and
+UpdateItem, to revoke and never to add; on the envelopes table and its index to read and keep them; on the incidents
+table Query, GetItem and PutItem; on the transfers table GetItem, PutItem and UpdateItem; on containers GetObject, of
+payload and envelope DeleteObjectVersion, of envelope and second signature PutObject; on the audit log to read it; to
+act as participants; SendMessage to the queues of transfers, of the key service, of the audit log and of its own;
+PutEvents.
 """
 
 from collections.abc import Mapping

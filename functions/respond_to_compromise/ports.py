@@ -1,5 +1,6 @@
 """What the answer to a compromise needs of the rest of the system."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -53,12 +54,12 @@ class SignatureEvidence(Protocol):
 
 @dataclass(frozen=True)
 class Surroundings:
-    """All of it."""
+    """All of it. `renewer_for` gives the renewer of an incident, whose id its uses of keys are on record with."""
 
     registry: KeyRegistry
     index: DependencyIndex
     incidents: IncidentStore
-    renewer: EnvelopeRenewer
+    renewer_for: Callable[[str], EnvelopeRenewer]
     ledger: TransferLedger
     containers: RemovableContainers
     key_orders: KeyOrders

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from uuid import uuid4
 
 from functions.respond_to_compromise.messages import GoOn
 from functions.respond_to_compromise.ports import Surroundings
@@ -136,7 +135,9 @@ class IncidentService:
 def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService:
     """The service of this environment. Keys that it has read stay in memory for one call; each reading is on record."""
     connected = _connect()
-    around = replace(connected.around, renewer=connected.make_renewer(), evidence=connected.make_evidence())
+    around = replace(
+        connected.around, renewer_for=cache(connected.around.renewer_for), evidence=connected.make_evidence()
+    )
     responder = Responder(around, now=lambda: datetime.now(UTC), has_time=has_time)
     return IncidentService(responder, connected.send, connected.poll_seconds)
 
@@ -146,7 +147,6 @@ class _Connected:
     """What is connected once for each instance of the function, so that a report need not wait for it."""
 
     around: Surroundings
-    make_renewer: Callable[[], EnvelopeRenewer]
     make_evidence: Callable[[], AuditLogEvidence]
     send: Callable[[str, int], None]
     poll_seconds: int
@@ -165,10 +165,10 @@ def _connect() -> _Connected:
     trail = _connect_trail(settings.audit_queue_url)
     reader = RoleKeyReader(session.client("sts", config=config))
 
-    def make_renewer() -> EnvelopeRenewer:
+    def make_renewer(correlation_id: str) -> EnvelopeRenewer:
         return EnvelopeRenewer(
             registry=registry,
-            key_reader=RecordingKeyReader(reader, trail, KeyFacts(SERVICE, f"{SERVICE}-{uuid4()}")),
+            key_reader=RecordingKeyReader(reader, trail, KeyFacts(SERVICE, correlation_id)),
             ledger=ledger,
             containers=containers,
             index=index,
@@ -193,7 +193,7 @@ def _connect() -> _Connected:
         registry=registry,
         index=index,
         incidents=DynamoIncidentStore.open_table(session, settings.incidents_table),
-        renewer=make_renewer(),
+        renewer_for=make_renewer,
         ledger=ledger,
         containers=containers,
         key_orders=SqsKeyOrders(sqs, queue_url=settings.key_orders_queue_url),
@@ -203,7 +203,7 @@ def _connect() -> _Connected:
         evidence=make_evidence(),
         trail=trail,
     )
-    return _Connected(around, make_renewer, make_evidence, send, settings.poll_seconds)
+    return _Connected(around, make_evidence, send, settings.poll_seconds)
 
 
 @cache

@@ -15,12 +15,13 @@ from datetime import datetime, timedelta
 from functions.respond_to_compromise.ports import Surroundings
 from functions.respond_to_compromise.replacements import require_replacement
 from pqtransfer.audit.events import AuditFacts, EventKind, Target
+from pqtransfer.aws.failures import CloudAccessDeniedError
 from pqtransfer.crypto.manifest import Manifest, SignedManifest, sign_manifest
 from pqtransfer.errors import IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import may_verify
 from pqtransfer.keys.participant import ParticipantKind
 from pqtransfer.protection.incidents import Incident, Task, TaskState, name_replacement
-from pqtransfer.protection.renewing import Renewal
+from pqtransfer.protection.renewing import EnvelopeRenewer, Renewal
 from pqtransfer.protection.settling import release_dependencies
 from pqtransfer.protection.signature_trust import MANIFEST_DIGEST, digest_manifest
 from pqtransfer.transfers.container import read_manifest, read_resigned_manifest
@@ -130,11 +131,13 @@ class TaskWorker:
             return task.change(tries=task.tries + 1, retry_at=self.now() + wait)
         except IntegrityError as error:
             return task.change(state=TaskState.FAILED, outcome=_explain(error))
+        except CloudAccessDeniedError as error:  # a role that lacks a permission, or does not trust us: an operator can
+            return task.change(state=TaskState.FAILED, outcome=_explain(error))
         except PqtransferError as error:  # no key for it, or none that fits: somebody else has to
             return task.change(state=TaskState.FOR_SENDER, outcome=_explain(error))
 
     def _renew(self, incident: Incident, task: Task) -> Task:
-        renewed = self.around.renewer.renew(task.transfer_id, correlation_id=incident.incident_id, rescue=True)
+        renewed = self._renewer(incident).renew(task.transfer_id, correlation_id=incident.incident_id, rescue=True)
         if renewed.renewal is Renewal.GONE:
             return self._settle_missing(task)
         container = self._container(task.transfer_id)
@@ -162,7 +165,7 @@ class TaskWorker:
 
     def _resign(self, incident: Incident, container: Folder, manifest: SignedManifest) -> None:
         """The same manifest, signed by the key that its sender has now, beside the one that stays as it is."""
-        key = self.around.renewer.read_signing_key(manifest.body.sender)
+        key = self._renewer(incident).read_signing_key(manifest.body.sender)
         resigned = sign_manifest(manifest.body, key)
         self.around.trail.record(
             AuditFacts(
@@ -200,7 +203,7 @@ class TaskWorker:
             reason = replacement.failure.message if replacement.failure else "it was cancelled"
             return task.change(state=TaskState.FAILED, outcome=f"it was not re-encrypted: {reason}"[:1000])
         if task.state is TaskState.RENEWED:  # recorded, and maybe not on the queue
-            self._submit(replacement.request)
+            self._submit(incident, replacement.request)
         return task.change(state=TaskState.REENCRYPTING)
 
     def _ask(self, incident: Incident, task: Task) -> Task:
@@ -211,8 +214,8 @@ class TaskWorker:
                 state=TaskState.FOR_SENDER,
                 outcome=f"{sender.name} keeps its own keys, and nobody else can sign for it: it sends the model again",
             )
-        readers = self.around.renewer.find_readers(task.transfer_id)
-        self._submit(self._make_request(incident, task, manifest.body, readers))
+        readers = self._renewer(incident).find_readers(task.transfer_id)
+        self._submit(incident, self._make_request(incident, task, manifest.body, readers))
         return task.change(state=TaskState.REENCRYPTING)
 
     def _make_request(
@@ -228,8 +231,8 @@ class TaskWorker:
             correlation_id=incident.incident_id,
         )
 
-    def _submit(self, request: TransferRequest) -> None:
-        key = self.around.renewer.read_signing_key(request.sender)
+    def _submit(self, incident: Incident, request: TransferRequest) -> None:
+        key = self._renewer(incident).read_signing_key(request.sender)
         self.around.requests.submit(request, key, at=self.now())
 
     def _replace(self, incident: Incident, task: Task, replacement: TransferRecord) -> Task:
@@ -260,7 +263,7 @@ class TaskWorker:
             old=old,
             new=self._container(task.replacement_id),
             registry=self.around.registry,
-            renewer=self.around.renewer,
+            renewer=self._renewer(incident),
             lost_key_ids=incident.key_ids,
         )
 
@@ -271,6 +274,9 @@ class TaskWorker:
     def _is_resigned(self, container: Folder, manifest: SignedManifest) -> bool:
         resigned = read_resigned_manifest(container, manifest)
         return resigned is not None and self._counts(resigned)
+
+    def _renewer(self, incident: Incident) -> EnvelopeRenewer:
+        return self.around.renewer_for(incident.incident_id)
 
     def _container(self, transfer_id: str) -> Folder:
         return self.around.containers.container(f"transfers/{transfer_id}/")

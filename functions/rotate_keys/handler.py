@@ -3,11 +3,10 @@
 Three things call it: the schedule, which makes it look for what is due and send an order for each; the queue of these
 orders; and an administrator, whose order goes to the same queue, so that one participant's keys change one by one.
 
-Its role is the key service's, which participants' roles trust. `renew_envelopes` and `respond_to_compromise` run under
-the same one, so it also permits what these need: to write envelopes, remove containers and record transfers. What this
-function needs of it: on the participants table Scan, Query, PutItem and UpdateItem; on the secrets of participants the
-same as `register_participant`, and never GetSecretValue: it reads a key as anyone does, by acting as its participant;
-PutObject and Encrypt for backups, and never GetObject nor Decrypt of them; PutEvents; its queue.
+Its role is its own, and participants' roles trust it. What it needs: on the participants table Scan, Query, PutItem and
+UpdateItem; on the secrets of participants the same as `register_participant`, and never GetSecretValue: it reads a key
+as anyone does, by acting as its participant; PutObject and Encrypt for backups, and never GetObject nor Decrypt of
+them; PutEvents; its queue.
 """
 
 import json

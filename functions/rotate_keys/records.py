@@ -31,6 +31,11 @@ def describe_step(action: str, key: KeyVersion, order: KeyOrder, **details: str)
     )
 
 
+def describe_untaken_step(action: str, key: KeyVersion, order: KeyOrder, *, reason: str) -> AuditFacts:
+    """A step that is on record, and was not taken after all: the key is as it was."""
+    return describe_step(action, key, order).model_copy(update={"succeeded": False, "reason": reason})
+
+
 def describe_failure(order: KeyOrder, error: PqtransferError) -> AuditFacts:
     """An order that was not carried out."""
     purpose = {} if order.purpose is None else {"purpose": order.purpose.value}

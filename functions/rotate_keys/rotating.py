@@ -12,14 +12,15 @@ The audit log has each step before it takes effect, so no death and no outage in
 it has a step that the next run takes. The others are told after the last step, and by the next run if this one dies.
 
 A PENDING version without a secret belongs to the run that made it, for as long as a run can last (`patience`); after
-that its key is lost for certain, and it is given up. Two runs at once end in one transaction: the second finds that its
-order has been carried out.
+that its key is lost for certain, and it is given up. If that run lives all the same, one of the two writes of the
+registry comes first: either the key is put to use and stays, or it is given up and never used. Two runs at once end in
+one transaction: the second finds that its order has been carried out.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from functions.rotate_keys.records import describe_step
+from functions.rotate_keys.records import describe_step, describe_untaken_step
 from pqtransfer.audit.events import AuditFacts
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.identity import prove_pair
@@ -37,6 +38,7 @@ from pqtransfer.keys.rotation import find_replaced, not_before
 
 SESSION_NAME = "rotate-keys"
 GIVEN_UP_REASON = "its private half was not stored before the rotation that made it was interrupted"
+NOT_GIVEN_UP_REASON = "the run that made it put it to use after all"
 MOST_FINISH_ATTEMPTS = 3
 
 
@@ -77,7 +79,7 @@ class KeyRotator:
 
         Raises:
             ParticipantUnknownError, ParticipantNotReadyError, NotRotatedHereError: there is nothing to rotate.
-            RotationUnderWayError: another run is at it.
+            RotationUnderWayError: another run is at it, or was slower than a run can be and came to its end after all.
             KeyProofError, StoredKeyMismatchError: what was stored is not the key; the old one stays in use.
             AuditUnavailableError, CloudError: a step failed; the same order goes on from there.
         """
@@ -89,6 +91,10 @@ class KeyRotator:
         if order.unfinished is not None and not _is_pending(registered, order.unfinished):
             return self._repeat_finish(registered, registered.find_key(order.unfinished), order)
         key, private_key = self._create(registered, purpose, order)
+        return self.go_on(key, private_key, order)
+
+    def go_on(self, key: KeyVersion, private_key: PrivateKey | None, order: KeyOrder) -> KeyVersion | None:
+        """Take the steps after the first with a PENDING key; `private_key` is None when its secret is stored."""
         self._set(key, private_key)
         return self._test_and_finish(key, order)
 
@@ -217,7 +223,11 @@ class KeyRotator:
     def _give_up(self, key: KeyVersion, order: KeyOrder) -> RegisteredParticipant:
         revocation = Revocation(reason=GIVEN_UP_REASON, revoked_at=self.now, reported_by=order.asked_by)
         self.trail.record(describe_step("key.revoke", key.revoke(revocation), order, reason=GIVEN_UP_REASON))
-        (given_up,) = self.registry.revoke([key], revocation)
+        try:
+            given_up = self.registry.give_up(key, revocation)
+        except RegistryConflictError:  # the run that made it lives, and was faster: what it put to use stays
+            self.trail.record(describe_untaken_step("key.revoke", key, order, reason=NOT_GIVEN_UP_REASON))
+            raise RotationUnderWayError(key) from None
         self.vault.discard(given_up)
         self.registry.forget_secrets([given_up])
         return self.registry.load(key.participant)

@@ -1,7 +1,8 @@
 """The key service: a queue of orders, the function that carries them out, the drill of backups, and their schedules.
 
 The role of the function stands apart: participants' roles trust it, so it outlives the function (as the worker's does).
-So does that of the functions that renew envelopes: neither may do what the other does.
+So do that of the function that renews envelopes, and that of the one that answers a compromise: a role each, so that
+an error in one may not do what another has to.
 """
 
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ PARTS = ("crypto", "keys", "audit", "operations", "transfers", "recording", "aws
 
 
 class ActingIdentity(Construct):
-    """The role of functions that act as participants, with nobody's permission to do anything yet."""
+    """The role of a function that acts as participants, with nobody's permission to do anything yet."""
 
     def __init__(
         self, scope: Construct, id: str, *, environment: EnvironmentConfig, role_name: str, description: str

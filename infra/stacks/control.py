@@ -59,6 +59,7 @@ class ControlStack(Stack):
                 "secrets_key_arn": stores.secrets_key.key_arn,
                 "key_service_role_arn": storage.key_service.role.role_arn,
                 "protection_role_arn": storage.protection.role.role_arn,
+                "incident_response_role_arn": storage.incident_response.role.role_arn,
                 "key_backups_bucket": stores.key_backups_bucket_name,
                 "key_backups_key_arn": stores.key_backups_key.key_arn,
                 "recovery_public_key": recovery_public_key,

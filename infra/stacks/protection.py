@@ -149,7 +149,7 @@ class ProtectionStack(Stack):
             ],
             memory_mib=MEMORY_MIB,
             timeout_seconds=FUNCTION_SECONDS,
-            identity=self._storage.protection.role,
+            identity=self._storage.incident_response.role,
         )
         queue.trigger(respond.function)
         BusTrigger(

@@ -18,7 +18,7 @@ from infra.outputs import add_outputs
 
 
 class StorageStack(Stack):
-    """Keys, buckets and tables, and the roles of workers and key service, which participants' roles trust."""
+    """Keys, buckets and tables, and the roles of whoever acts for participants: their roles trust these."""
 
     def __init__(
         self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names, **kwargs: Any
@@ -40,7 +40,14 @@ class StorageStack(Stack):
             "Protection",
             environment=environment,
             role_name=names.protection_role,
-            description="What the functions that renew envelopes and answer a compromise may do",
+            description="What the function that renews envelopes may do",
+        )
+        self.incident_response = ActingIdentity(
+            self,
+            "IncidentResponse",
+            environment=environment,
+            role_name=names.incident_response_role,
+            description="What the function that answers a compromise may do",
         )
         self.key_backups = KeyBackupStore(
             self, "KeyBackups", environment=environment, names=names, access_logs=self.buckets.access_logs

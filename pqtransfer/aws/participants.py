@@ -128,6 +128,10 @@ class DynamoKeyRegistry:
                 continue
         raise RegistryConflictError(keys[0].participant)
 
+    def give_up(self, key: KeyVersion, revocation: Revocation) -> KeyVersion:
+        (given_up,) = self._change_current((key,), lambda current: changes.give_up_key(current, key, revocation))
+        return given_up
+
     def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
         before = tuple(keys)
         self._change_current(before, lambda current: changes.forget_secrets(current, before))

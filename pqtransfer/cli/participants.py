@@ -100,6 +100,28 @@ def add(
     _print_participant(registered, as_json=as_json)
 
 
+@app.command(
+    epilog="Examples: pqtransfer participants refresh  (all that are managed, after an update of the deployment).  "
+    "pqtransfer participants refresh hospital-a"
+)
+def refresh(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Which; none: every managed participant.", show_default=False),
+    ] = None,
+    deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring the roles of managed participants back to what is registered. Keys stay as they are. Safe to repeat."""
+    done = []
+    for registered in _connect(deployment).refresh(names or ()):
+        done.append(registered.name)
+        if not as_json:
+            typer.echo(f"{registered.name}: {registered.participant.role_arn}")
+    if as_json:
+        print_json({"refreshed": done})
+
+
 @app.command(name="list", epilog="Example: pqtransfer participants list --json")
 def list_all(deployment: DeploymentFile = DEFAULT_DEPLOYMENT, as_json: JsonOption = False) -> None:
     """List the participants."""

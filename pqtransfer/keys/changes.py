@@ -113,6 +113,17 @@ def revoke_keys(
     )
 
 
+def give_up_key(registered: RegisteredParticipant, key: KeyVersion, revocation: Revocation) -> RegisteredParticipant:
+    """With this PENDING key REVOKED.
+
+    Raises:
+        RegistryConflictError: it is not, or no longer, registered as it was read, or was read in another state.
+    """
+    if key.state is not KeyState.PENDING:
+        raise RegistryConflictError(registered.name)
+    return _replace(_require_as_read(registered, (key,)), (key.revoke(revocation),))
+
+
 def forget_secrets(registered: RegisteredParticipant, keys: Iterable[KeyVersion]) -> RegisteredParticipant:
     """With keys whose private halves are deleted: nothing points to a secret any more.
 

@@ -95,6 +95,11 @@ class InMemoryKeyRegistry:
         current = self.load(before[0].participant)
         return self._write(current, changes.revoke_keys(current, before, revocation), before)
 
+    def give_up(self, key: KeyVersion, revocation: Revocation) -> KeyVersion:
+        current = self.load(key.participant)
+        (given_up,) = self._write(current, changes.give_up_key(current, key, revocation), (key,))
+        return given_up
+
     def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
         before = tuple(keys)
         if before:

@@ -178,6 +178,13 @@ class KeyRegistry(Protocol):
             RegistryConflictError: other calls changed the keys, again and again; nothing was revoked.
         """
 
+    def give_up(self, key: KeyVersion, revocation: Revocation) -> KeyVersion:
+        """Revoke a PENDING key, and no other: whoever took its maker for dead may be wrong about that.
+
+        Raises:
+            RegistryConflictError: it is not PENDING, or not any more; it stays as it is.
+        """
+
     def forget_secrets(self, keys: Iterable[KeyVersion]) -> None:
         """Note that the private halves of these keys of one participant are deleted.
 

@@ -5,7 +5,7 @@ participants.add_managed("hospital-a", buckets=["our-models"])
 participants.add_external("hospital-b", keys=Path("hospital-b/public-keys.json"))
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -53,6 +53,16 @@ class ForbiddenRegistrationError(RegistrationRefusedError, AccessError):
 
 class InterruptedRegistrationError(RegistrationRefusedError, UnavailableError):
     """Something that registering needs did not answer; the same call may succeed later."""
+
+
+class NotManagedError(InputError):
+    """There is no role of this participant's to refresh."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} has no role of its own: it keeps its own keys, or adding it was never finished; "
+            "see `pqtransfer participants list`"
+        )
 
 
 REFUSALS = (
@@ -129,6 +139,32 @@ class Participants:
         succession = sign_succession(load_private_identity(keys), load_public_identity(new_keys))
         document = succession.to_json().decode("ascii")
         return self._send({"name": name, "kind": ParticipantKind.EXTERNAL, "succession": document})
+
+    def refresh(self, names: Sequence[str] = ()) -> Iterator[RegisteredParticipant]:
+        """Bring managed participants' roles to what is registered, and to who acts for them in the deployment now.
+
+        Whom a role trusts is written when its participant is registered. So this is the step after an update of the
+        deployment that gives somebody a role of its own. Safe to repeat; keys and registrations stay as they are.
+
+        Args:
+            names: which; none means every managed participant that was ever ready.
+
+        Raises:
+            NotManagedError: a participant that is named keeps its own keys, or was never ready.
+            as `add_managed`; those that were returned before are done.
+        """
+        listed = [self._registry.load(name) for name in names] if names else self._registry.list_all()
+        for registered in listed:
+            if registered.participant.kind is ParticipantKind.MANAGED and registered.was_ready:
+                newest = max(registered.keys, key=lambda key: key.version)
+                yield self.add_managed(
+                    registered.name,
+                    suite_id=newest.suite_id,
+                    principals=registered.participant.principals,
+                    buckets=registered.participant.buckets,
+                )
+            elif names:
+                raise NotManagedError(registered.name)
 
     def list_all(self) -> list[RegisteredParticipant]:
         """Every participant, ordered by name."""

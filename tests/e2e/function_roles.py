@@ -16,9 +16,8 @@ def act_as_function(
     """
     owner = act_as(None)
     iam = owner.client("iam")
-    configuration = owner.client("lambda").get_function_configuration(
-        FunctionName=getattr(deployment.functions, function)
-    )
+    name = getattr(deployment.functions, function, None) or _find_function(owner, function)
+    configuration = owner.client("lambda").get_function_configuration(FunctionName=name)
     role = configuration["Role"].rpartition("/")[2]
     twin = f"e2e-as-{function}"
     trust = {
@@ -34,3 +33,11 @@ def act_as_function(
             text = document if isinstance(document, str) else json.dumps(document)
             iam.put_role_policy(RoleName=twin, PolicyName=policy, PolicyDocument=text)
     return act_as(f"arn:aws:iam::000000000000:role/{twin}")
+
+
+def _find_function(owner: CloudSession, function: str) -> str:
+    """The function's name, where the file of the deployment has no use for it."""
+    resource = "".join(word.capitalize() for word in function.split("_"))
+    functions = owner.client("lambda").list_functions()["Functions"]
+    [name] = [each["FunctionName"] for each in functions if resource in each["FunctionName"]]
+    return str(name)

@@ -39,7 +39,9 @@ def test_the_role_that_participants_trust_outlives_the_fleet(synthesized: Synthe
     }
     assert named == {"Storage"}
     roles = synthesized.resources("AWS::IAM::Role", "Storage")
-    trusted = {name.replace("-worker", f"-{each}") for each in ("worker", "key-service", "protection")}
+    trusted = {
+        name.replace("-worker", f"-{each}") for each in ("worker", "key-service", "protection", "incident-response")
+    }
     assert {role["RoleName"] for role in roles.values()} == trusted
     assert not any("Policies" in role for role in roles.values())
     (policy,) = synthesized.resources("AWS::IAM::Policy", "Fleet").values()

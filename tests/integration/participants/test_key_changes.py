@@ -206,6 +206,24 @@ def test_revoked_from_any_state(any_registry: KeyRegistry, state: KeyState) -> N
     assert any_registry.revoke([seen], other) == (revoked,)
 
 
+@pytest.mark.requirement("D4.3")
+def test_a_key_that_was_put_to_use_meanwhile_is_not_given_up(any_registry: KeyRegistry) -> None:
+    """Giving up is for PENDING keys alone, whatever its caller last saw; a PENDING one is REVOKED."""
+    site = Site()
+    any_registry.add(site.registered)
+    seen = site.make_version(any_registry.load("site-a"), KEM)
+    any_registry.add_versions(any_registry.load("site-a"), [seen])
+    assert any_registry.give_up(seen, REVOCATION).state is KeyState.REVOKED
+    with pytest.raises(RegistryConflictError):
+        any_registry.give_up(seen, REVOCATION)
+    active = any_registry.load("site-a").find_active_key(KEM)
+    assert active is not None
+    for read in (active, active.model_copy(update={"state": KeyState.PENDING})):
+        with pytest.raises(RegistryConflictError):
+            any_registry.give_up(read, REVOCATION)
+    assert any_registry.load("site-a").find_active_key(KEM) == active
+
+
 @pytest.mark.requirement("D4.4")
 def test_any_number_of_keys_is_revoked(any_registry: KeyRegistry) -> None:
     """More than fit one transaction, among them the pair in use, which no step leaves half in use."""

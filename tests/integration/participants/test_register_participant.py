@@ -79,6 +79,7 @@ def environment(dynamodb: Any, audit_queue: str, monkeypatch: pytest.MonkeyPatch
         "KEY_BACKUPS_KEY_ARN": boto3.client("kms").create_key()["KeyMetadata"]["Arn"],
         "KEY_SERVICE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-key-service",
         "PROTECTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-protection",
+        "INCIDENT_RESPONSE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-incident-response",
         "RECOVERY_PUBLIC_KEY": RECOVERY_KEY.public_key.to_json().decode(),
         "PARTICIPANTS_TABLE": TABLE,
         "PARTICIPANT_ROLE_PREFIX": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer/dev/participants/{ROLE_NAME[:-6]}",

@@ -86,6 +86,7 @@ def environment(dynamodb: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
         "ROTATION_PATIENCE_SECONDS": "1",
         "KEY_SERVICE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-key-service",
         "PROTECTION_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-protection",
+        "INCIDENT_RESPONSE_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-incident-response",
         "PARTICIPANT_ROLE_PREFIX": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-participant-",
         "TASK_ROLE_ARN": f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-dev-worker",
     }.items():

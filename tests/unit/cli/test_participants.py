@@ -34,6 +34,7 @@ class MemoryDeployment:
     """Registry, roles and secrets in memory, behind the function's own rules."""
 
     registry: InMemoryKeyRegistry = field(default_factory=InMemoryKeyRegistry)
+    roles: InMemoryRoles = field(default_factory=InMemoryRoles)
     vault: InMemoryVault = field(default_factory=InMemoryVault)
     trail: InMemoryAuditTrail = field(default_factory=InMemoryAuditTrail)
     minimum_suite_id: str = "PQT-1"
@@ -41,7 +42,7 @@ class MemoryDeployment:
     def register(self, request: JsonObject) -> JsonObject:
         registrar = Registrar(
             registry=self.registry,
-            roles=InMemoryRoles(),
+            roles=self.roles,
             vault=self.vault,
             backups=make_backups(),
             trail=self.trail,
@@ -124,6 +125,26 @@ def test_adding_an_external_participant(deployment: MemoryDeployment, public_key
     assert PublicIdentity.model_validate(added["identity"]) == given
     assert (added["kind"], added["ready"], added["role_arn"]) == ("external", True, None)
     assert deployment.vault.secrets == {}
+
+
+def test_refreshing_roles(deployment: MemoryDeployment, public_keys: Path) -> None:
+    """Roles are written anew from what is registered; nothing else changes, and nobody else has one."""
+    run("add", "hospital-a", "--managed", "--principal", ROLE, "--bucket", "our-models", "--suite", "PQT-2")
+    run("add", "hospital-b", "--public-keys", str(public_keys))
+    run("add", "hospital-c", "--managed")
+    before = deployment.registry.list_all()
+    deployment.roles.roles.clear()
+    assert run_json("refresh") == {"refreshed": ["hospital-a", "hospital-c"]}
+    made = {participant.name: participant for participant in deployment.roles.roles.values()}
+    assert set(made) == {"hospital-a", "hospital-c"}
+    assert made["hospital-a"].principals == (ROLE,)
+    assert deployment.registry.list_all() == before
+    deployment.roles.roles.clear()
+    assert "hospital-c: arn:aws:iam" in run("refresh", "hospital-c").stdout
+    assert len(deployment.roles.roles) == 1
+    refused = run("refresh", "hospital-b")
+    assert refused.exit_code == INPUT
+    assert "keeps its own keys" in refused.stderr
 
 
 def test_listing(deployment: MemoryDeployment, public_keys: Path) -> None:
@@ -241,7 +262,7 @@ def test_no_deployment(tmp_path: Path) -> None:
     assert "nowhere.json" in result.stderr
 
 
-@pytest.mark.parametrize("command", ["add", "list", "show"])
+@pytest.mark.parametrize("command", ["add", "refresh", "list", "show"])
 def test_help_has_examples(command: str) -> None:
     """Every command shows how it is used."""
     result = run(command, "--help")

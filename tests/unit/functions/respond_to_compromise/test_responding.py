@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from pqtransfer.aws.failures import CloudAccessDeniedError
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
 from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import KeyState
@@ -210,6 +211,34 @@ def count_calls() -> int:
     lose_kem_key(world)
     world.answer(report(key_ids=kem_of(world, "bob")), plan)
     return len(plan.calls)
+
+
+@pytest.mark.requirement("D4.6")
+def test_uses_of_keys_are_on_record_with_the_incident() -> None:
+    """Whatever is opened or signed for an incident carries its id, in every run."""
+    world = World()
+    lose_kem_key(world)
+    world.answer(report(key_ids=kem_of(world, "bob")))
+    assert world.key_uses == {INCIDENT_ID}
+
+
+def test_a_role_that_does_not_trust_the_answer_is_for_an_operator_to_mend() -> None:
+    """As after an update, before `participants refresh`: it fails, says so, and is not left to the sender."""
+    world = World()
+    sent = world.send("bob")
+    read = world.vault.read
+
+    def deny(*_: object, **__: object) -> PrivateKey:
+        raise CloudAccessDeniedError("act as bob: AccessDenied", aws_code="AccessDenied")
+
+    world.vault.read = deny  # type: ignore[method-assign]
+    made = report(key_ids=kem_of(world, "bob"))
+    assert world.answer(made).is_closed
+    assert world.tasks()[sent].state is TaskState.FAILED
+    world.vault.read = read  # type: ignore[method-assign]
+    world.responder().retry(INCIDENT_ID)
+    world.answer(made)
+    assert world.tasks()[sent].state is TaskState.DONE
 
 
 @pytest.mark.parametrize("after_effect", [False, True])

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 from functions.respond_to_compromise.ports import Surroundings
@@ -100,6 +101,8 @@ class World:
         self.alerts, self.trail = InMemoryAlerts(), InMemoryAuditTrail()
         self.announced: list[ParticipantCredentialsRevoked] = []
         self.requests: list[TransferRequest] = []
+        self.key_uses: set[str] = set()
+        """The correlation ids under which private keys were read."""
         self.checkpoints = MemoryCheckpointStore()
         self.identities: dict[str, PrivateIdentity] = {}
         self.numbers = itertools.count(1)
@@ -182,17 +185,20 @@ class World:
             "ledger": faulty(self.ledger),
             "trail": faulty(self.trail),
         }
-        renewer = EnvelopeRenewer(
-            **ports,
-            key_reader=faulty(self.vault),
-            containers=self.buckets,
-            minimum_suite_id="PQT-1",
-            session_name="test",
-        )
+
+        def renewer_for(correlation_id: str) -> EnvelopeRenewer:
+            return EnvelopeRenewer(
+                **ports,
+                key_reader=faulty(_ListeningReader(self, correlation_id)),
+                containers=self.buckets,
+                minimum_suite_id="PQT-1",
+                session_name="test",
+            )
+
         return Surroundings(
             **ports,
             incidents=faulty(self.incidents),
-            renewer=renewer,
+            renewer_for=cache(renewer_for),
             containers=self.buckets if plan is None else _FaultyBuckets(self.buckets, plan),
             key_orders=faulty(self.orders),
             requests=faulty(self),
@@ -294,6 +300,18 @@ class World:
             reservations=KeyReservations(self.registry, self.index, minimum_suite_id="PQT-1"),
             now=lambda: NOW,
         )
+
+
+@dataclass
+class _ListeningReader:
+    """Reads from the vault, and remembers in the course of what."""
+
+    world: World
+    correlation_id: str
+
+    def read(self, key: KeyVersion, **named: Any) -> PrivateKey:
+        self.world.key_uses.add(self.correlation_id)
+        return self.world.vault.read(key, **named)
 
 
 class _FaultyBuckets:

@@ -1,5 +1,6 @@
 """Rotating a key: what comes to be, and what a crash between any two steps leaves."""
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -17,7 +18,7 @@ from pqtransfer.keys.custody import StoredKeyMismatchError
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import ParticipantKind, Revocation
-from pqtransfer.keys.registry import ParticipantUnknownError
+from pqtransfer.keys.registry import ParticipantUnknownError, RegistryConflictError
 from tests.fakes.crashes import CrashError, CrashingPort
 from tests.fakes.trails import FailingAuditTrail
 from tests.unit.functions.rotate_keys.world import (
@@ -220,6 +221,61 @@ def test_a_run_that_was_given_up_cleans_up_behind_itself(world: World) -> None:
     sleepy: Any = Sleepy()
     world.rotator(wrap=lambda port: sleepy if port is world.vault else port).rotate(what)
     world.require_whole()
+
+
+@pytest.mark.requirement("D4.3")
+@pytest.mark.parametrize("at_write", range(1, 5))
+def test_a_run_that_outlives_all_patience_loses_no_key(world: World, at_write: int) -> None:
+    """It wakes up inside any write by which another run gives its key up, and comes to its end: what it has put to use
+    stays in use, what was given up is never used, and there is one ACTIVE key that is stored and backed up."""
+    what = world.order(KEM)
+    held: list[Any] = []
+
+    class Asleep:
+        """A vault in front of which the first run falls asleep, with the private key in its memory."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(world.vault, name)
+
+        def store(self, *arguments: Any, **_: Any) -> None:
+            held.extend(arguments)
+            raise CrashError
+
+    asleep: Any = Asleep()
+    first = world.rotator(wrap=lambda port: asleep if port is world.vault else port)
+    with pytest.raises(CrashError):
+        first.rotate(what)
+    countdown = [at_write]
+
+    class Waking(CrashingPort):
+        """Right before one of its writes, the first run goes on to its end."""
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._port, name)
+
+            def write(*arguments: Any, **named: Any) -> Any:
+                countdown[0] -= 1
+                if countdown[0] == 0:
+                    key, private_key = held
+                    world.rotator().go_on(key, private_key, what)
+                return method(*arguments, **named)
+
+            return write if name in WRITES else method
+
+    second = world.rotator(now=LATER, wrap=lambda port: Waking(port, countdown, after_effect=False, writes=WRITES))
+    if at_write <= 2:
+        with pytest.raises(RotationUnderWayError):
+            second.rotate(what)
+        assert world.active(KEM).key_id == held[0].key_id
+        taken = [(facts.action, facts.succeeded) for facts in world.trail.facts if "revoke" in facts.action]
+        assert taken == [("key.revoke", True), ("key.revoke", False)]
+    else:
+        with suppress(RegistryConflictError):  # both clean up behind the key that was given up: the order comes again
+            second.rotate(what)
+    world.rotator(now=LATER).rotate(what)
+    world.settler(now=LATER).settle(settle_order())
+    world.require_whole()
+    assert sum(key.activated_at is not None and key.purpose is KEM for key in world.registered.keys) == 2
 
 
 def test_the_other_key_is_rotated_meanwhile(world: World) -> None:

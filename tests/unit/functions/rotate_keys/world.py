@@ -34,7 +34,7 @@ POLICY = RotationPolicy()
 NAME = "site-m"
 WRITES = frozenset(
     {
-        "add_versions", "activate", "revoke", "change_state", "forget_secrets",
+        "add_versions", "activate", "give_up", "revoke", "change_state", "forget_secrets",
         "store", "discard", "create", "remove", "record", "announce",
     }
 )  # fmt: skip
