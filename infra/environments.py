@@ -163,6 +163,13 @@ class EnvironmentConfig(BaseModel):
     retired_key_days: int = Field(
         default=30, ge=1, le=3650, description="how long it is RETIRED then, before it is destroyed if nothing needs it"
     )
+    removal_wait_minutes: int = Field(
+        default=60,
+        ge=0,
+        le=43200,
+        description="how long the old container of a model that was re-encrypted after the loss of a key is kept, "
+        "before the new one is checked again and the old one removed",
+    )
     recovery_public_key: str | None = Field(
         default=None,
         description="the file of the public key that backups of private keys are sealed to "

@@ -49,6 +49,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "audit_retention_rules": "default=1:1",
         "audit_lock_mode": "GOVERNANCE",
         "key_backup_lock_days": 1,
+        "removal_wait_minutes": 0,
     },
     "dev": {
         "retain_data": False,

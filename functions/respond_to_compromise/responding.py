@@ -6,7 +6,7 @@ no reader of the registry is given the keys. A run that dies later is gone on wi
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from functions.respond_to_compromise.ports import Surroundings
 from functions.respond_to_compromise.tasks import TaskWorker
@@ -34,11 +34,15 @@ RUNBOOK = "docs/runbooks/key-compromised.md"
 
 @dataclass(frozen=True)
 class Responder:
-    """Answers compromises. `now` is the time, `has_time` tells whether this run may begin something more."""
+    """Answers compromises. `now` is the time, `has_time` tells whether this run may begin something more.
+
+    `removal_wait`: how long a container that was re-encrypted is kept. However short, another run removes it.
+    """
 
     around: Surroundings
     now: Callable[[], datetime]
     has_time: Callable[[], bool]
+    removal_wait: timedelta
 
     def report(self, report: CompromiseReported) -> Incident:
         """Revoke the keys, open the incident, and put both on record.
@@ -106,9 +110,13 @@ class Responder:
             return incident
         return self.around.incidents.reopen(incident, at=self.now())
 
+    def next_due(self, incident: Incident) -> datetime | None:
+        """When there is something to be done again, as far as it waits for its tasks alone; None: who knows."""
+        return self._tasks.next_due(incident) if incident.step is IncidentStep.RENEWED else None
+
     @property
     def _tasks(self) -> TaskWorker:
-        return TaskWorker(self.around, now=self.now, has_time=self.has_time)
+        return TaskWorker(self.around, now=self.now, has_time=self.has_time, removal_wait=self.removal_wait)
 
     def _find_opened(self, incident_id: str) -> Incident | None:
         """The incident, if it is on record. While nobody can tell, it counts as new: revoking does not wait."""

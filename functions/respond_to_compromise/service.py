@@ -1,5 +1,6 @@
 """The answer to a compromise, put together on AWS, with the queue by which it goes on."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -42,6 +43,8 @@ from pqtransfer.transfers.signed_request import sign_request
 
 SOURCE = "pqtransfer"
 SERVICE = "respond-to-compromise"
+LONGEST_DELAY_SECONDS = 900
+"""The most that SQS knows."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class IncidentService:
             return self._incidents.get(incident_id)
         incident = self.responder.work(incident_id)
         if not incident.is_closed and self._incidents.hand_on(incident_id, run, at=self.responder.now()):
-            self._send(incident_id, run=run + 1, delay_seconds=self.poll_seconds)
+            self._send(incident_id, run=run + 1, delay_seconds=self._wait(incident))
         return incident
 
     def resume(self) -> int:
@@ -123,6 +126,12 @@ class IncidentService:
     def _incidents(self) -> IncidentStore:
         return self.responder.around.incidents
 
+    def _wait(self, incident: Incident) -> int:
+        """The seconds until the next run: longer where it is known that nothing is due before."""
+        due = self.responder.next_due(incident)
+        known = 0 if due is None else math.ceil((due - self.responder.now()).total_seconds())
+        return max(self.poll_seconds, min(known, LONGEST_DELAY_SECONDS))
+
     def _begin(self, incident: Incident) -> None:
         if not incident.is_closed:
             run = self._incidents.read_run(incident.incident_id)
@@ -138,7 +147,7 @@ def connect_incident_service(*, has_time: Callable[[], bool]) -> IncidentService
     around = replace(
         connected.around, renewer_for=cache(connected.around.renewer_for), evidence=connected.make_evidence()
     )
-    responder = Responder(around, now=lambda: datetime.now(UTC), has_time=has_time)
+    responder = Responder(around, now=lambda: datetime.now(UTC), has_time=has_time, removal_wait=connected.removal_wait)
     return IncidentService(responder, connected.send, connected.poll_seconds)
 
 
@@ -150,6 +159,7 @@ class _Connected:
     make_evidence: Callable[[], AuditLogEvidence]
     send: Callable[[str, int], None]
     poll_seconds: int
+    removal_wait: timedelta
 
 
 @cache
@@ -203,7 +213,9 @@ def _connect() -> _Connected:
         evidence=make_evidence(),
         trail=trail,
     )
-    return _Connected(around, make_evidence, send, settings.poll_seconds)
+    return _Connected(
+        around, make_evidence, send, settings.poll_seconds, timedelta(minutes=settings.removal_wait_minutes)
+    )
 
 
 @cache

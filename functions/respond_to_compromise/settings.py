@@ -35,3 +35,6 @@ class RespondToCompromiseSettings(EnvironmentSettings):
     poll_seconds: int = Field(
         default=10, ge=1, le=900, description="how long to wait before looking again at what workers do"
     )
+    removal_wait_minutes: int = Field(
+        default=60, ge=0, description="how long a container that was re-encrypted is kept before it is removed"
+    )

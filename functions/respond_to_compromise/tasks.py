@@ -1,10 +1,13 @@
 """What is done about each container that a lost key protected or signed. Every task ends; none is dropped in silence.
 
-LISTED -> RENEWED -> REENCRYPTING -> DONE
-   |         |             |-------> FAILED      a worker could not do it: the reason stands beside it
-   |---------|---------------------> FOR_SENDER  the system has no key for it: its sender or a reader does it
-   |-------------------------------> UNPROVEN    signed by a lost key, and the audit log does not show that it is
-                                                 older than the loss: refused, here as by every reader
+LISTED -> RENEWED -> REENCRYPTING -> REPLACED -> DONE
+   |         |             |------------|----> FAILED      a worker could not do it: the reason stands beside it
+   |---------|-------------------------------> FOR_SENDER  the system has no key for it: its sender or a reader does it
+   |-----------------------------------------> UNPROVEN    signed by a lost key, and the audit log does not show that it
+                                                           is older than the loss: refused, here as by every reader
+
+What cannot be brought back is removed last: a run that finds the new container whole writes down when the old one may
+be removed, and a later run, then or after, looks at the new container once more right before it removes the old one.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,7 +23,7 @@ from pqtransfer.crypto.manifest import Manifest, SignedManifest, sign_manifest
 from pqtransfer.errors import IntegrityError, PqtransferError, UnavailableError
 from pqtransfer.keys.lifecycle import may_verify
 from pqtransfer.keys.participant import ParticipantKind
-from pqtransfer.protection.incidents import Incident, Task, TaskState, name_replacement
+from pqtransfer.protection.incidents import ENDED_TASKS, Incident, Task, TaskState, name_replacement
 from pqtransfer.protection.renewing import EnvelopeRenewer, Renewal
 from pqtransfer.protection.settling import release_dependencies
 from pqtransfer.protection.signature_trust import MANIFEST_DIGEST, digest_manifest
@@ -36,6 +39,7 @@ MOST_TRIES = 30
 FIRST_RETRY, LONGEST_RETRY = timedelta(seconds=10), timedelta(minutes=30)
 """What cannot be had is asked for ever less often, for half a day."""
 RESIGNED_LIMIT_BYTES = 1 << 20
+REENCRYPTED_BY_AND_BY = {TaskState.RENEWED, TaskState.REENCRYPTING, TaskState.REPLACED}
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,7 @@ class TaskWorker:
     around: Surroundings
     now: Callable[[], datetime]
     has_time: Callable[[], bool]
+    removal_wait: timedelta
 
     def all_tasks(self, incident_id: str) -> Iterator[Task]:
         """Every task."""
@@ -72,7 +77,12 @@ class TaskWorker:
 
     def reencrypt_all(self, incident: Incident) -> bool:
         """Have workers re-encrypt what the lost key could open, and remove the old containers of what is done."""
-        return self._for_each(incident, {TaskState.RENEWED, TaskState.REENCRYPTING}, self._reencrypt)
+        return self._for_each(incident, REENCRYPTED_BY_AND_BY, self._reencrypt)
+
+    def next_due(self, incident: Incident) -> datetime | None:
+        """When the next task that has not ended is due; None when there is none."""
+        waiting = (task for task in self.all_tasks(incident.incident_id) if task.state not in ENDED_TASKS)
+        return min((task.due_at or self.now() for task in waiting), default=None)
 
     def _list(self, incident: Incident, transfer_id: str, role: KeyRole) -> None:
         task = Task(
@@ -90,7 +100,7 @@ class TaskWorker:
             return after.state not in states
 
         waiting = [task for task in self.all_tasks(incident.incident_id) if task.state in states]
-        due = [task for task in waiting if task.retry_at is None or task.retry_at <= self.now()]
+        due = [task for task in waiting if task.due_at is None or task.due_at <= self.now()]
         with ThreadPoolExecutor(THREADS) as pool:
             return all(list(pool.map(attempt, due))) and len(due) == len(waiting)
 
@@ -102,7 +112,12 @@ class TaskWorker:
             if self._came_to_nothing(incident, task):
                 replacement_id = name_replacement(incident.report, task.transfer_id, after=replacement_id)
             again = task.change(
-                state=TaskState.LISTED, replacement_id=replacement_id, tries=0, retry_at=None, outcome=None
+                state=TaskState.LISTED,
+                replacement_id=replacement_id,
+                tries=0,
+                retry_at=None,
+                remove_at=None,
+                outcome=None,
             )
             self.around.incidents.change_task(incident.incident_id, task, again)
         return len(failed)
@@ -198,7 +213,10 @@ class TaskWorker:
         if replacement is None:
             return self._ask(incident, task)
         if replacement.state is TransferState.COMPLETED:
-            return self._replace(incident, task, replacement)
+            self._require_replacement(incident, task, replacement)
+            if task.state is TaskState.REPLACED:
+                return self._remove(incident, task)
+            return task.change(state=TaskState.REPLACED, remove_at=self.now() + self.removal_wait)
         if replacement.state in FINAL_STATES:
             reason = replacement.failure.message if replacement.failure else "it was cancelled"
             return task.change(state=TaskState.FAILED, outcome=f"it was not re-encrypted: {reason}"[:1000])
@@ -235,10 +253,8 @@ class TaskWorker:
         key = self._renewer(incident).read_signing_key(request.sender)
         self.around.requests.submit(request, key, at=self.now())
 
-    def _replace(self, incident: Incident, task: Task, replacement: TransferRecord) -> Task:
-        """The new container stands, as it shows itself: the old one is not used any more, and is removed."""
-        old = self._container(task.transfer_id)
-        self._require_replacement(incident, task, replacement)
+    def _remove(self, incident: Incident, task: Task) -> Task:
+        """The new container was looked at a moment ago: the old one is not used any more, and is removed."""
         self.around.ledger.supersede(task.transfer_id, by=task.replacement_id)
         self.around.trail.record(
             AuditFacts(
@@ -252,8 +268,8 @@ class TaskWorker:
             )
         )
         self.around.containers.remove_model(task.transfer_id)
-        release_dependencies(task.transfer_id, old, index=self.around.index)
-        return task.change(state=TaskState.DONE, outcome="its old payload and envelope are deleted")
+        release_dependencies(task.transfer_id, self._container(task.transfer_id), index=self.around.index)
+        return task.change(state=TaskState.DONE, remove_at=None, outcome="its old payload and envelope are deleted")
 
     def _require_replacement(self, incident: Incident, task: Task, replacement: TransferRecord) -> None:
         old = self._container(task.transfer_id)

@@ -131,6 +131,7 @@ class ProtectionStack(Stack):
                 "audit_bucket": self._audit.stores.bucket_name,
                 "audit_trust_bucket": self._audit.stores.trust_bucket_name,
                 "audit_origin": self._names.audit_origin,
+                "removal_wait_minutes": str(self._environment.removal_wait_minutes),
                 "poll_seconds": str(LOCAL_POLL_SECONDS if self._environment.is_local else POLL_SECONDS),
             },
             statements=[

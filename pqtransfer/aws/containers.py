@@ -51,18 +51,22 @@ class S3Containers:
     def remove_model(self, transfer_id: str) -> int:
         """Delete payload and envelope in every version, for good, and return how many versions these were.
 
-        The manifest stays, as a record of what was there.
+        The manifest stays, as a record of what was there. The oldest versions go first, so that none that was replaced
+        stands there again when this ends half-way.
 
         Raises:
             CloudError: some may remain; the same call goes on.
         """
-        prefix, removed = f"{CONTAINERS_PREFIX}{transfer_id}/", 0
+        prefix = f"{CONTAINERS_PREFIX}{transfer_id}/"
+        found: list[tuple[str, str, Any]] = []
         names = {f"{prefix}{name}" for name in (PAYLOAD_NAME, ENVELOPE_NAME)}
         with translated(action=f"remove s3://{self.bucket}/{prefix}"):
             pages = self._client.get_paginator("list_object_versions").paginate(Bucket=self.bucket, Prefix=prefix)
             for page in pages:
                 for each in [*page.get("Versions", []), *page.get("DeleteMarkers", [])]:
                     if each["Key"] in names:
-                        self._client.delete_object(Bucket=self.bucket, Key=each["Key"], VersionId=each["VersionId"])
-                        removed += 1
-        return removed
+                        found.append((each["Key"], each["VersionId"], (each["IsLatest"], each["LastModified"])))
+            found.reverse()  # what is newer is listed first, also of versions of one second
+            for key, version_id, _ in sorted(found, key=lambda version: version[2]):
+                self._client.delete_object(Bucket=self.bucket, Key=key, VersionId=version_id)
+        return len(found)

@@ -170,6 +170,20 @@ class DynamoIncidentStore:
                     ConditionExpression=Attr("task").eq(before.model_dump_json()),
                 )
         except ConditionFailedError:
+            return self._change_older_text(incident_id, before, after)
+        return True
+
+    def _change_older_text(self, incident_id: str, before: Task, after: Task) -> bool:
+        """A version before this one knew fewer fields, and wrote the same task in other words."""
+        item = self._get_task_item(incident_id, before.transfer_id)
+        if item is None or _read_task(item) != before:
+            return False
+        try:
+            with translated(action=f"record what was done about transfer {before.transfer_id}"):
+                self._table.put_item(
+                    Item=_write_task(incident_id, after), ConditionExpression=Attr("task").eq(item["task"])
+                )
+        except ConditionFailedError:
             return False
         return True
 
@@ -196,11 +210,14 @@ class DynamoIncidentStore:
                 return
 
     def _get_task(self, incident_id: str, transfer_id: str) -> Task:
+        return _read_task(self._get_task_item(incident_id, transfer_id) or {"incident_id": incident_id})
+
+    def _get_task_item(self, incident_id: str, transfer_id: str) -> dict[str, Any] | None:
         with translated(action=f"read what was done about transfer {transfer_id}"):
             answer = self._table.get_item(
                 Key={"incident_id": incident_id, "item": f"{TASK_PREFIX}{transfer_id}"}, ConsistentRead=True
             )
-        return _read_task(answer["Item"])
+        return answer.get("Item")
 
 
 def _write_incident(incident: Incident) -> dict[str, str]:

@@ -154,6 +154,7 @@ class TaskState(StrEnum):
     LISTED = "LISTED"
     RENEWED = "RENEWED"
     REENCRYPTING = "REENCRYPTING"
+    REPLACED = "REPLACED"
     DONE = "DONE"
     FOR_SENDER = "FOR_SENDER"
     UNPROVEN = "UNPROVEN"
@@ -168,7 +169,8 @@ class Task(BaseModel):
     """One container that a lost key protected or signed, and what was done about it.
 
     `roles`: what the lost keys were to it. `replacement_id`: the id that it is re-encrypted under. `outcome` says in
-    words how it ended. `tries` is how many failed one after the other; the next is due at `retry_at`.
+    words how it ended. `tries` is how many failed one after the other; the next is due at `retry_at`. A container that
+    is REPLACED is removed at `remove_at` or later, after one more look at what replaces it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -179,10 +181,16 @@ class Task(BaseModel):
     state: TaskState = TaskState.LISTED
     tries: int = 0
     retry_at: AwareDatetime | None = None
+    remove_at: AwareDatetime | None = None
     epoch: int | None = None
     keyless: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     outcome: str | None = None
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When something is to be done about it next; None: at once."""
+        return max((time for time in (self.retry_at, self.remove_at) if time is not None), default=None)
 
     @property
     def is_exposed(self) -> bool:

@@ -77,6 +77,33 @@ def test_an_incident_is_opened_once(store: DynamoIncidentStore) -> None:
     assert [each.incident_id for each in store.list_all()] == ["i-2", "i-1"]
 
 
+OLDER_FIELDS = {
+    "of the first version": {"transfer_id", "roles", "replacement_id", "state", "tries", "epoch", "keyless", "dropped"},
+    "without a time of removal": {*Task.model_fields} - {"remove_at"},
+}
+
+
+@pytest.mark.parametrize("store", ["dynamodb"], indirect=True)
+@pytest.mark.parametrize("fields", OLDER_FIELDS.values(), ids=OLDER_FIELDS)
+def test_tasks_that_an_older_version_wrote_go_on(store: DynamoIncidentStore, fields: set[str]) -> None:
+    """An incident that is open across an update: its tasks are read, changed once, and given more roles."""
+    store.open(incident())
+    older = task(1).change(state=TaskState.RENEWED, epoch=2)
+    text = older.model_dump_json(include=fields)
+    row = {"incident_id": "i-1", "item": f"TASK#{older.transfer_id}", "task": text}
+    store._table.put_item(Item=row)
+    [read] = store.list_tasks("i-1").tasks
+    assert read == older
+    assert not store.change_task("i-1", older.change(epoch=3), older.change(tries=1))
+    store.add_tasks("i-1", [task(1, KeyRole.MANIFEST_SIGNER)])
+    [read] = store.list_tasks("i-1").tasks
+    assert read.roles == (KeyRole.MANIFEST_SIGNER, KeyRole.RECIPIENT)
+    store._table.put_item(Item=row)
+    assert store.change_task("i-1", older, older.change(tries=1))
+    assert not store.change_task("i-1", older, older.change(tries=2))
+    assert [each.tries for each in store.list_tasks("i-1").tasks] == [1]
+
+
 def test_steps_follow_each_other(store: DynamoIncidentStore) -> None:
     """A run that was overtaken is told how far the other came; a step cannot be left out."""
     first = store.open(incident())

@@ -1,6 +1,7 @@
 """Incidents are gone on with by messages: one at a time, never more, whatever comes twice or gets lost."""
 
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -23,7 +24,9 @@ class Office:
     def __init__(self) -> None:
         self.world, self.now = World(), NOW
         self.queue: list[tuple[str, int]] = []
-        responder = Responder(self.world.around(), now=self._read_clock, has_time=lambda: True)
+        responder = Responder(
+            self.world.around(), now=self._read_clock, has_time=lambda: True, removal_wait=timedelta(0)
+        )
         self.service = IncidentService(responder, lambda body, delay: self.queue.append((body, delay)), 10)
 
     def _read_clock(self) -> datetime:
@@ -171,3 +174,23 @@ def test_a_retry_where_nothing_failed_opens_nothing() -> None:
     with pytest.raises(IncidentNotFoundError):
         office.service.retry("none")
     assert issubclass(IncidentNotFoundError, PqtransferError)
+
+
+def test_a_wait_for_a_removal_is_slept_through() -> None:
+    """Nothing is due for three hours: it is looked at every quarter of an hour, the most that the queue holds back."""
+    office = Office()
+    office.world.send("bob")
+    office.service = replace(
+        office.service, responder=replace(office.service.responder, removal_wait=timedelta(hours=3))
+    )
+    office.service.take(report())
+    delays = []
+    while not office.world.incidents.get(INCIDENT_ID).is_closed:
+        office.world.run_key_service()
+        office.world.run_workers()
+        office.deliver()
+        office.now += timedelta(seconds=office.queue[0][1] if office.queue else 0)
+        delays += [delay for _, delay in office.queue]
+        assert len(delays) < 30
+    assert delays.count(900) == 12
+    assert set(delays) == {10, 900}

@@ -101,6 +101,7 @@ class World:
         self.alerts, self.trail = InMemoryAlerts(), InMemoryAuditTrail()
         self.announced: list[ParticipantCredentialsRevoked] = []
         self.requests: list[TransferRequest] = []
+        self.now, self.removal_wait = NOW, timedelta(0)
         self.key_uses: set[str] = set()
         """The correlation ids under which private keys were read."""
         self.checkpoints = MemoryCheckpointStore()
@@ -208,7 +209,7 @@ class World:
         )
 
     def responder(self, plan: FaultPlan | None = None, *, has_time: Callable[[], bool] = lambda: True) -> Responder:
-        return Responder(self.around(plan), now=lambda: NOW, has_time=has_time)
+        return Responder(self.around(plan), now=lambda: self.now, has_time=has_time, removal_wait=self.removal_wait)
 
     def submit(self, request: TransferRequest, key: PrivateKey, *, at: datetime) -> None:
         """`RequestSubmitter`: the ledger, and then the queue."""
