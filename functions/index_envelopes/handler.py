@@ -2,13 +2,14 @@
 
 Reads the transfers table's stream, and takes nothing from it but which container to look at. Whoever writes an envelope
 has noted its keys before; here rows are deleted that no envelope needs any more. Once an hour, on a schedule, it also
-looks whether containers of before there was an index have to be read (`backfill`), and goes on with that.
+looks whether containers of before there was an index have to be read (`backfill`), and goes on with that; then with
+reading all of them again (`rereading`), without which no key is destroyed.
 
 What its role needs: on the transfers table's stream to read it; on the envelopes table GetItem, Query, PutItem,
 DeleteItem and BatchWriteItem; on its index Query; on the data bucket GetObject and ListBucket.
 """
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.index_envelopes.backfill import Backfill, BackfillReport
 from functions.index_envelopes.ended import find_ended
+from functions.index_envelopes.rereading import Rereading, RereadReport
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.containers import S3Containers
@@ -38,7 +40,11 @@ processor = BatchProcessor(event_type=EventType.DynamoDBStreams, model=DynamoDBS
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse | dict[str, Any]:
     """Settle what the batch of stream records names, and name those that failed; or go on with the backfill."""
     if "Records" not in event:
-        return backfill(seconds_left=context.get_remaining_time_in_millis() / 1000).model_dump()
+        report = backfill(seconds_left=context.get_remaining_time_in_millis() / 1000)
+        if not report.complete:
+            return report.model_dump()
+        again = reread(seconds_left=context.get_remaining_time_in_millis() / 1000)
+        return {**report.model_dump(), "again": again.model_dump()}
     return process_partial_response(event=event, record_handler=settle_record, processor=processor, context=context)
 
 
@@ -71,6 +77,17 @@ def backfill(*, seconds_left: float) -> BackfillReport:
         now=datetime.now(UTC), seconds=max(0.0, seconds_left - SECONDS_TO_SPARE)
     )
     logger.info("backfill", extra=report.model_dump())
+    return report
+
+
+def reread(*, seconds_left: float) -> RereadReport:
+    """Go on with reading all containers again, for as long as there is time."""
+    index, containers = _connect()
+    every = timedelta(hours=load_settings(IndexEnvelopesSettings).reread_hours)
+    report = Rereading(index=index, containers=containers, every=every).run(
+        now=datetime.now(UTC), seconds=max(0.0, seconds_left - SECONDS_TO_SPARE)
+    )
+    logger.info("read again", extra=report.model_dump())
     return report
 
 

@@ -12,3 +12,6 @@ class IndexEnvelopesSettings(EnvironmentSettings):
         description="the DynamoDB table that says which containers need which keys", examples=["envelopes"]
     )
     data_bucket: str = Field(description="the S3 bucket that holds encrypted models", examples=["models"])
+    reread_hours: int = Field(
+        default=24, ge=1, le=720, description="how often all containers are read again, before a key may be destroyed"
+    )

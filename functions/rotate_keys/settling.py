@@ -3,9 +3,11 @@
 A key that was revoked while it was in use keeps its private half as long as one that is RETIRED: for the answer to its
 loss. Then it goes like that, if no envelope is left under it.
 
-What cannot be told is not destroyed. The registry says DESTROYED before the private half is deleted, and keeps the
-secret's name until it is: so a crash in between leaves neither a secret that nobody knows of, nor a key that seems
-usable and is gone. The audit log has each step before the registry has it, or before the last of it is done.
+What cannot be told is not destroyed. No key is destroyed on the word of the index of envelopes alone, either: after it
+came out of use, all containers must have been read again, and an envelope that has a stanza for it have its row. The
+registry says DESTROYED before the private half is deleted, and keeps the secret's name until it is: so a crash in
+between leaves neither a secret that nobody knows of, nor a key that seems usable and is gone. The audit log has each
+step before the registry has it, or before the last of it is done.
 """
 
 from dataclasses import dataclass
@@ -23,7 +25,7 @@ from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.orders import KeyAnnouncer, KeyOrder
 from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
 from pqtransfer.keys.registry import KeyRegistry
-from pqtransfer.keys.rotation import DueStep, RotationPolicy, find_due_keys, not_before
+from pqtransfer.keys.rotation import DueStep, KeySummary, RotationPolicy, find_due_keys, not_before
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class KeySettler:
         if key.purpose is KeyPurpose.SIGNING:
             return False
         try:
-            return self.dependents.has_dependents(key.key_id)
+            return self.dependents.has_dependents(key.key_id, since=KeySummary.of(key).in_state_since)
         except PqtransferError:
             return None
 

@@ -2,8 +2,8 @@
 
 One partition a key (`key_id`); `item` is `ROLE#TRANSFER#EPOCH`, so that a row is never changed: writing it again writes
 the same, and an older epoch cannot overwrite a newer one. `transfer-index` finds the rows of one container; it lags a
-little, and only deletions use it. The rows of `backfill` say how far it is in reading what was there before the index;
-whoever may note rows for transfers of their own may write none of these.
+little, and only deletions use it. The rows of `backfill` say how far it is in reading what was there before the index,
+and in reading all of it again; whoever may note rows for transfers of their own may write none of these.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from boto3.dynamodb.conditions import Key
 from pqtransfer.aws.clients import Session, client_config
 from pqtransfer.aws.failures import translated
 from pqtransfer.keys.dependents import DependentsUnknownError
-from pqtransfer.transfers.dependencies import Dependency, DependencyPage, KeyRole
+from pqtransfer.transfers.dependencies import Dependency, DependencyPage, KeyRole, RereadingPass
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -24,6 +24,8 @@ TRANSFER_INDEX = "transfer-index"
 BACKFILL_PARTITION = "backfill"
 COMPLETE_KEY = {"key_id": BACKFILL_PARTITION, "item": "complete"}
 POSITION_KEY = {"key_id": BACKFILL_PARTITION, "item": "position"}
+REREAD_KEY = {"key_id": BACKFILL_PARTITION, "item": "reread"}
+PASS_KEY = {"key_id": BACKFILL_PARTITION, "item": "pass"}
 _EPOCH_DIGITS = 10
 
 
@@ -48,18 +50,22 @@ class DynamoDependencyIndex:
     def has_any(self, key_id: str, role: KeyRole) -> bool:
         return bool(self._query(key_id, role, limit=1)["Items"])
 
-    def has_dependents(self, key_id: str) -> bool:
+    def has_dependents(self, key_id: str, *, since: datetime | None = None) -> bool:
         """`KeyDependents`: whether an envelope is wrapped to the key, or is about to be.
 
         Raises:
-            DependentsUnknownError: containers of before there was an index have not all been read yet.
+            DependentsUnknownError: containers of before there was an index have not all been read yet, or not all
+                containers have been read again after `since`.
             CloudError: the index does not answer.
         """
         complete = self.is_complete()  # first: rows that complete the index later are not seen by what was asked before
+        reread = None if since is None else self.read_reread()
         if self.has_any(key_id, KeyRole.RECIPIENT):
             return True
         if not complete:
             raise DependentsUnknownError(key_id, "older containers have not all been read yet")
+        if since is not None and (reread is None or reread <= since):
+            raise DependentsUnknownError(key_id, "the containers have not all been read again since it is out of use")
         return False
 
     def list_page(self, key_id: str, role: KeyRole, *, cursor: str | None, limit: int) -> DependencyPage:
@@ -109,6 +115,38 @@ class DynamoDependencyIndex:
         """Note that they are."""
         with translated(action="note that the index of envelopes is complete"):
             self._table.put_item(Item={**COMPLETE_KEY, "completed_at": at.astimezone(UTC).isoformat()})
+
+    def read_reread(self) -> datetime | None:
+        """When the last pass over all containers began that came to its end; None before the first."""
+        with translated(action="look when the containers were read again"):
+            item = self._table.get_item(Key=REREAD_KEY, ConsistentRead=True).get("Item")
+        return None if item is None else datetime.fromisoformat(str(item["began_at"]))
+
+    def read_pass(self) -> RereadingPass | None:
+        """The pass that goes on; None when there is none."""
+        with translated(action="look how far the containers were read again"):
+            item = self._table.get_item(Key=PASS_KEY, ConsistentRead=True).get("Item")
+        if item is None:
+            return None
+        last_id = item.get("last_id")
+        return RereadingPass(
+            began_at=datetime.fromisoformat(str(item["began_at"])), last_id=None if last_id is None else str(last_id)
+        )
+
+    def write_pass(self, done: RereadingPass) -> None:
+        """Note how far it is."""
+        item = {**PASS_KEY, "began_at": done.began_at.astimezone(UTC).isoformat()}
+        with translated(action="note how far the containers were read again"):
+            self._table.put_item(Item=item if done.last_id is None else {**item, "last_id": done.last_id})
+
+    def end_pass(self, done: RereadingPass) -> None:
+        """Note that it has come to the end. One that began earlier than another that has ended changes nothing."""
+        began_at = done.began_at.astimezone(UTC).isoformat()
+        with translated(action="note that the containers were read again"):
+            ended = self.read_reread()
+            if ended is None or ended < done.began_at:
+                self._table.put_item(Item={**REREAD_KEY, "began_at": began_at})
+            self._table.delete_item(Key=PASS_KEY)
 
     def _query(self, key_id: str, role: KeyRole, *, limit: int, start: dict[str, str] | None = None) -> Any:
         more: dict[str, Any] = {} if start is None else {"ExclusiveStartKey": start}

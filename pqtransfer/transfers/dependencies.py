@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from enum import StrEnum
 from typing import Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from pqtransfer.crypto.envelope import MAXIMUM_EPOCH, Envelope
 from pqtransfer.crypto.manifest import TransferId
@@ -41,6 +41,15 @@ class DependencyPage(BaseModel):
 
     transfer_ids: tuple[str, ...]
     cursor: str | None
+
+
+class RereadingPass(BaseModel):
+    """A pass over all containers: those up to `last_id` were read after `began_at`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    began_at: AwareDatetime
+    last_id: str | None = None
 
 
 class DependencyIndex(Protocol):

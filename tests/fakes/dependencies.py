@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from pqtransfer.keys.dependents import DependentsUnknownError
-from pqtransfer.transfers.dependencies import Dependency, DependencyPage, KeyRole
+from pqtransfer.transfers.dependencies import Dependency, DependencyPage, KeyRole, RereadingPass
 
 
 class InMemoryDependencyIndex:
@@ -15,6 +15,8 @@ class InMemoryDependencyIndex:
         self.unseen: set[Dependency] = set()
         self.complete = complete
         self.position: str | None = None
+        self.reread: datetime | None = None
+        self.rereading: RereadingPass | None = None
 
     def note(self, dependencies: Iterable[Dependency]) -> None:
         self.rows.update(dependencies)
@@ -22,12 +24,14 @@ class InMemoryDependencyIndex:
     def has_any(self, key_id: str, role: KeyRole) -> bool:
         return any((row.key_id, row.role) == (key_id, role) for row in self.rows)
 
-    def has_dependents(self, key_id: str) -> bool:
-        complete = self.is_complete()
+    def has_dependents(self, key_id: str, *, since: datetime | None = None) -> bool:
+        complete, reread = self.is_complete(), self.read_reread()
         if self.has_any(key_id, KeyRole.RECIPIENT):
             return True
         if not complete:
             raise DependentsUnknownError(key_id, "older containers have not all been read yet")
+        if since is not None and (reread is None or reread <= since):
+            raise DependentsUnknownError(key_id, "the containers have not all been read again since it is out of use")
         return False
 
     def list_page(self, key_id: str, role: KeyRole, *, cursor: str | None, limit: int) -> DependencyPage:
@@ -53,3 +57,16 @@ class InMemoryDependencyIndex:
 
     def mark_complete(self, *, at: datetime) -> None:  # noqa: ARG002 - the port's
         self.complete = True
+
+    def read_reread(self) -> datetime | None:
+        return self.reread
+
+    def read_pass(self) -> RereadingPass | None:
+        return self.rereading
+
+    def write_pass(self, done: RereadingPass) -> None:
+        self.rereading = done
+
+    def end_pass(self, done: RereadingPass) -> None:
+        self.reread = done.began_at if self.reread is None else max(self.reread, done.began_at)
+        self.rereading = None

@@ -1,6 +1,7 @@
 """What the key service gives orders to and tells, in memory; envelopes that still need a key."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.dependents import DependentsUnknownError
@@ -43,8 +44,12 @@ class InMemoryDependents:
     def __init__(self) -> None:
         self.needed: set[str] = set()
         self.unknown: set[str] = set()
+        self.reread_at = datetime.max.replace(tzinfo=UTC)
+        """When the containers were read again."""
 
-    def has_dependents(self, key_id: str) -> bool:
+    def has_dependents(self, key_id: str, *, since: datetime | None = None) -> bool:
+        if since is None or since >= self.reread_at:
+            raise DependentsUnknownError(key_id, "the containers have not been read again")
         if key_id in self.unknown:
             raise DependentsUnknownError(key_id, "the index does not answer")
         return key_id in self.needed

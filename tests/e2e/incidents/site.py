@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from pqtransfer.aws.audit_trust import S3TrustBucket
-from pqtransfer.aws.dependency_index import COMPLETE_KEY, POSITION_KEY, DynamoDependencyIndex
+from pqtransfer.aws.dependency_index import (
+    COMPLETE_KEY,
+    PASS_KEY,
+    POSITION_KEY,
+    REREAD_KEY,
+    DynamoDependencyIndex,
+)
 from pqtransfer.aws.incidents import DynamoIncidentStore
 from pqtransfer.aws.invocation import LambdaFunction
 from pqtransfer.aws.key_orders import SqsKeyOrders
@@ -204,6 +210,43 @@ class Sites(Stage):
         """Let the index be as it was before older containers were read."""
         for key in (COMPLETE_KEY, POSITION_KEY):
             self._envelopes.delete_item(Key=key)
+
+    def index_older_containers(self) -> dict[str, Any]:
+        """Call the function that reads containers, as its schedule does."""
+        functions = self.cloud.session().client("lambda")
+        (name,) = [
+            each["FunctionName"]
+            for each in functions.list_functions()["Functions"]
+            if "IndexEnvelopes" in each["FunctionName"]
+        ]
+        answer: dict[str, Any] = json.loads(functions.invoke(FunctionName=name, Payload=b"{}")["Payload"].read())
+        return answer
+
+    def forget_rereading(self) -> None:
+        """Let it be as if the containers had never been read again."""
+        for key in (REREAD_KEY, PASS_KEY):
+            self._envelopes.delete_item(Key=key)
+
+    def wait_until_reread(self, *, since: datetime) -> None:
+        """Have the containers read again, as the schedule does, until a pass has ended that began after `since`."""
+
+        def look() -> bool | None:
+            self.index_older_containers()
+            reread = self.index.read_reread()
+            return True if reread is not None and reread > since else None
+
+        wait_for("the containers to be read again", look)
+
+    @contextmanager
+    def stopped_rereading(self) -> Iterator[None]:
+        """The schedule that has the containers read again sleeps meanwhile."""
+        rules = [each["Name"] for each in self._events.list_rules()["Rules"] if "Backfill" in each["Name"]]
+        assert len(rules) == 1
+        self._events.disable_rule(Name=rules[0])
+        try:
+            yield
+        finally:
+            self._events.enable_rule(Name=rules[0])
 
     def wait_for_rows(self, transfer_id: str, *, epoch: int) -> set[Dependency]:
         """Wait until the index knows the envelope of this epoch and no other."""

@@ -1,7 +1,5 @@
 """The index of which containers need which keys, on the deployed cloud."""
 
-import json
-
 import pytest
 
 from pqtransfer.crypto.keypairs import KeyPurpose
@@ -66,13 +64,28 @@ def test_containers_of_before_the_index_are_found(sites: Sites, worker: WorkerPr
     sites.forget_backfill()
     with pytest.raises(DependentsUnknownError):
         sites.index.has_dependents("aa" * 32)
-    functions = sites.cloud.session().client("lambda")
-    (name,) = [
-        each["FunctionName"]
-        for each in functions.list_functions()["Functions"]
-        if "IndexEnvelopes" in each["FunctionName"]
-    ]
-    answer = json.loads(functions.invoke(FunctionName=name, Payload=b"{}")["Payload"].read())
+    answer = sites.index_older_containers()
     assert answer["complete"] is True, answer
     assert sites.rows(sent.transfer_id) == rows
     assert not sites.index.has_dependents("aa" * 32)
+
+
+@pytest.mark.requirement("D4.3")
+def test_a_key_whose_row_was_lost_is_not_destroyed(sites: Sites, worker: WorkerProcess) -> None:
+    """The index forgets what an envelope needs, and its key is due: it stays while the containers were not read again,
+    and then its row is back."""
+    sites.add_managed("forgotten-a", "forgotten-b")
+    sent = sites.send("forgotten", sender="forgotten-a", recipients=("forgotten-b",))
+    sites.wait_for_rows(sent.transfer_id, epoch=1)
+    key = sites.registered("forgotten-b").find_active_key(KeyPurpose.KEM)
+    assert key is not None
+    rows = sites.rows(sent.transfer_id)
+    with sites.stopped_rereading():
+        sites.index.forget(rows)
+        sites.forget_rereading()
+        with pytest.raises(DependentsUnknownError):
+            sites.index.has_dependents("aa" * 32, since=key.created_at)
+    sites.wait_until_reread(since=key.created_at)
+    assert sites.index.has_dependents(key.key_id, since=key.created_at)
+    assert not sites.index.has_dependents("aa" * 32, since=key.created_at)
+    assert sites.rows(sent.transfer_id) == rows

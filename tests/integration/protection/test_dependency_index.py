@@ -1,7 +1,7 @@
 """The index in DynamoDB and the one in memory keep the same promises."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import boto3
 import pytest
@@ -10,10 +10,11 @@ from moto import mock_aws
 
 from pqtransfer.aws.dependency_index import TRANSFER_INDEX, DynamoDependencyIndex
 from pqtransfer.keys.dependents import DependentsUnknownError
-from pqtransfer.transfers.dependencies import Dependency, KeyRole, iterate_all
+from pqtransfer.transfers.dependencies import Dependency, KeyRole, RereadingPass, iterate_all
 from tests.fakes.dependencies import InMemoryDependencyIndex
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 KEY, OTHER = "aa" * 32, "bb" * 32
 
 
@@ -97,6 +98,27 @@ def test_dependents_are_never_denied_out_of_ignorance(index: DynamoDependencyInd
     index.mark_complete(at=NOW)
     assert index.is_complete()
     assert not index.has_dependents(OTHER)
+
+
+def test_a_pass_over_the_containers_is_on_record(index: DynamoDependencyIndex) -> None:
+    """How far it is, and when the last one began that has ended: one that began earlier takes nothing back."""
+    index.mark_complete(at=NOW)
+    assert (index.read_pass(), index.read_reread()) == (None, None)
+    with pytest.raises(DependentsUnknownError):
+        index.has_dependents(KEY, since=NOW)
+    going = RereadingPass(began_at=NOW + HOUR)
+    for step in (going, going.model_copy(update={"last_id": transfer(7)})):
+        index.write_pass(step)
+        assert index.read_pass() == step
+    index.end_pass(going)
+    assert (index.read_pass(), index.read_reread()) == (None, NOW + HOUR)
+    index.end_pass(RereadingPass(began_at=NOW))
+    assert index.read_reread() == NOW + HOUR
+    assert not index.has_dependents(KEY, since=NOW)
+    with pytest.raises(DependentsUnknownError):
+        index.has_dependents(KEY, since=NOW + HOUR)
+    index.note([row(1)])
+    assert index.has_dependents(KEY, since=NOW + HOUR)
 
 
 def test_an_index_that_is_completed_meanwhile_is_not_believed(

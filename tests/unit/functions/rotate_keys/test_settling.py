@@ -87,6 +87,20 @@ def test_a_key_of_which_nobody_knows(world: World) -> None:
     world.require_whole()
 
 
+@pytest.mark.requirement("D4.3")
+def test_the_word_of_the_index_alone_destroys_nothing(world: World) -> None:
+    """The containers were last read again before the key was RETIRED: it stays until they were read after that."""
+    old = rotate_out(world, KEM)
+    settle(world, days=7)
+    for reread in (-1.0, 6.9, 7.0):
+        world.dependents.reread_at = NOW + timedelta(days=reread)
+        assert [key.key_id for key in settle(world, days=37).unknown] == [old.key_id]
+        assert state_of(world, old) is KeyState.RETIRED
+    world.dependents.reread_at = NOW + timedelta(days=7, seconds=1)
+    assert settle(world, days=37).destroyed
+    world.require_whole()
+
+
 @pytest.mark.parametrize("after_effect", [False, True])
 @pytest.mark.parametrize("at_write", range(1, 7))
 def test_killed_while_a_key_is_destroyed(world: World, at_write: int, after_effect: bool) -> None:

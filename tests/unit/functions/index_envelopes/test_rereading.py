@@ -1,0 +1,105 @@
+"""All containers are read again before a key is destroyed: in pieces, whoever dies; lost rows come back."""
+
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+
+from functions.index_envelopes.rereading import Rereading, RereadReport
+from pqtransfer.keys.dependents import DependentsUnknownError
+from pqtransfer.transfers.dependencies import Dependency, KeyRole
+from pqtransfer.transfers.folder import ENVELOPE_NAME
+from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID
+from tests.fakes.crashes import CrashError, CrashingPort
+from tests.fakes.dependencies import InMemoryDependencyIndex
+from tests.unit.functions.index_envelopes.test_index_envelopes import BOB, OldContainers
+
+pytestmark = pytest.mark.requirement("D4.3")
+
+RETIRED_AT = datetime(2026, 3, 1, tzinfo=UTC)
+LATER = RETIRED_AT + timedelta(hours=1)
+EVERY = timedelta(hours=24)
+WRITES = frozenset({"note", "forget", "write_pass", "end_pass"})
+
+
+def rereading(index: Any, containers: OldContainers, **named: Any) -> Rereading:
+    return Rereading(index=index, containers=containers, every=EVERY, **named)
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("functions.index_envelopes.rereading.CONTAINERS_AT_A_TIME", 1)
+    monkeypatch.setattr("functions.index_envelopes.rereading.THREADS", 1)
+
+
+def test_a_row_that_was_lost_keeps_its_key() -> None:
+    """The index has no row for an envelope that stands in the bucket: nobody says no before it was read again, and then
+    the answer is yes."""
+    index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID)
+    for before in (None, RETIRED_AT - timedelta(hours=2), RETIRED_AT):
+        index.reread = before
+        with pytest.raises(DependentsUnknownError):
+            index.has_dependents(BOB, since=RETIRED_AT)
+    index.reread = None
+    assert rereading(index, containers).run(now=LATER, seconds=60) == RereadReport(ended=True, read=1)
+    assert index.has_dependents(BOB, since=RETIRED_AT)
+    assert not index.has_dependents("aa" * 32, since=RETIRED_AT)
+
+
+def test_a_row_that_nothing_needs_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A write that failed between row and envelope left it; after the next envelope and a pass it keeps no key."""
+    index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID)
+    index.note([Dependency(key_id="aa" * 32, role=KeyRole.RECIPIENT, transfer_id=TRANSFER_ID, epoch=1)])
+    rereading(index, containers).run(now=LATER, seconds=60)
+    assert not index.has_dependents("aa" * 32, since=RETIRED_AT)
+
+
+def test_a_pass_is_made_in_pieces() -> None:
+    """Each container once a pass, from where the last run ended; the next pass begins when its time has come."""
+    index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID, OTHER_TRANSFER_ID)
+    clock = count()
+    slow = rereading(index, containers, monotonic=lambda: float(next(clock)))
+    assert slow.run(now=LATER, seconds=0) == RereadReport(read=1)
+    assert index.read_reread() is None
+    assert slow.run(now=LATER + EVERY, seconds=0) == RereadReport(read=1)
+    assert slow.run(now=LATER + EVERY, seconds=60) == RereadReport(ended=True)
+    assert set(containers.opened) == {TRANSFER_ID, OTHER_TRANSFER_ID}
+    assert index.read_reread() == LATER  # when it began, not when it ended
+    assert slow.run(now=LATER + EVERY - timedelta(seconds=1), seconds=60) == RereadReport(waiting=True)
+    assert slow.run(now=LATER + EVERY, seconds=60) == RereadReport(ended=True, read=2)
+    assert index.read_reread() == LATER + EVERY
+
+
+def test_a_clock_that_was_ahead_holds_no_pass_up() -> None:
+    """The last one seems to begin in the future: another is made, and what was said of it before stays."""
+    index = InMemoryDependencyIndex()
+    index.reread = LATER + timedelta(days=300)
+    assert rereading(index, OldContainers(TRANSFER_ID)).run(now=LATER, seconds=60).ended
+
+
+@pytest.mark.parametrize("after_effect", [False, True])
+@pytest.mark.parametrize("at_write", range(1, 8))
+def test_killed_at_any_write(at_write: int, after_effect: bool) -> None:
+    """The next run ends the pass; never is a pass said to have ended that has left out a container."""
+    index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID, OTHER_TRANSFER_ID)
+    port = CrashingPort(index, [at_write], after_effect=after_effect, writes=WRITES)
+    with suppress(CrashError):
+        rereading(port, containers).run(now=LATER, seconds=60)
+    if index.read_reread() is not None:
+        assert {row.transfer_id for row in index.rows} == {TRANSFER_ID, OTHER_TRANSFER_ID}
+    rereading(index, containers).run(now=LATER, seconds=60)
+    assert index.read_reread() == LATER
+    assert {row.transfer_id for row in index.rows} == {TRANSFER_ID, OTHER_TRANSFER_ID}
+
+
+def test_a_damaged_container_does_not_hold_up_the_others() -> None:
+    """Nobody can open it; its rows stay, and it is counted."""
+    index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID, OTHER_TRANSFER_ID)
+    row = Dependency(key_id=BOB, role=KeyRole.RECIPIENT, transfer_id=TRANSFER_ID, epoch=1)
+    index.note([row])
+    containers.folders[TRANSFER_ID].put(ENVELOPE_NAME, b"{}")
+    report = rereading(index, containers).run(now=LATER, seconds=60)
+    assert report == RereadReport(ended=True, read=2, damaged=1)
+    assert row in index.rows
