@@ -1,4 +1,4 @@
-"""The whole application: eight stacks of one environment, checked by cdk-nag."""
+"""The whole application: nine stacks of one environment, checked by cdk-nag."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +15,7 @@ from infra.stacks.control import ControlStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.network import NetworkStack
 from infra.stacks.protection import ProtectionStack
+from infra.stacks.scaling import ScalingStack
 from infra.stacks.storage import StorageStack
 from infra.validation import add_checks
 
@@ -69,7 +70,7 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         control=control,
         **place("what keeps containers under keys that count"),
     )
-    FleetStack(
+    fleet = FleetStack(
         app,
         names.stack("Fleet"),
         network=network,
@@ -78,10 +79,19 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         control=control,
         **place("the transfer workers"),
     )
+    scaling = ScalingStack(
+        app,
+        names.stack("Scaling"),
+        storage=storage,
+        audit=audit,
+        control=control,
+        fleet=fleet,
+        **place("how many workers there are"),
+    )
     AlarmsStack(
         app,
         names.stack("Alarms"),
-        watched=[audit, control, audit_functions, protection],
+        watched=[audit, control, audit_functions, protection, scaling],
         topic=audit_functions.administrators.topic,
         **place("alarms on functions and queues"),
     )

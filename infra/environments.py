@@ -114,6 +114,18 @@ class EnvironmentConfig(BaseModel):
     worker_buffer_mib: int = Field(default=192, ge=64, description="what part buffers may take of it together, in MiB")
     workers_minimum: int = Field(default=1, ge=0, description="the number of workers that always run")
     workers_maximum: int = Field(default=4, ge=1, le=500, description="the number of workers that are never exceeded")
+    queue_threshold: int = Field(
+        default=20, ge=1, description="how many messages may wait for each worker before workers are added"
+    )
+    drain_seconds: int = Field(
+        default=300, ge=10, le=86400, description="within what time the fleet should be able to empty its queue"
+    )
+    settle_seconds: int = Field(
+        default=120, ge=0, le=3600, description="for how long fewer workers were needed before some are let go"
+    )
+    worker_mb_per_second: int = Field(
+        default=100, ge=1, le=600, description="what one worker is expected to move, in MB per second"
+    )
     health_port: int = Field(default=8080, ge=1024, le=65535, description="the port of a worker's health endpoint")
     stop_timeout_seconds: int = Field(
         default=120, ge=15, description="the time between SIGTERM and SIGKILL of a worker"

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from functions.archive_audit_log.settings import ArchiveAuditLogSettings
 from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
+from functions.decide_scaling.settings import DecideScalingSettings
 from functions.drill_key_restore.settings import DrillKeyRestoreSettings
 from functions.index_envelopes.settings import IndexEnvelopesSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
@@ -41,7 +42,9 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "source_buckets": ("pqtransfer-local-source",),
         "destination_buckets": ("pqtransfer-local-results",),
         "worker_image": "pqtransfer/transfer-worker:local",
-        "workers_maximum": 2,
+        "workers_maximum": 3,
+        "queue_threshold": 4,
+        "settle_seconds": 5,
         "abort_upload_days": 1,
         "old_version_days": 1,
         "log_retention_days": 1,
@@ -107,6 +110,7 @@ PROGRAM_SETTINGS = (
     RespondToCompromiseSettings,
     WitnessCheckpointSettings,
     CheckAuditIntegritySettings,
+    DecideScalingSettings,
     ArchiveAuditLogSettings,
     ReportComplianceSettings,
 )

@@ -116,10 +116,7 @@ class Worker:
                 for message in self.queue.receive(
                     visibility_seconds=self.settings.lease_seconds, wait_seconds=wait_seconds
                 ):
-                    if self.shutdown.is_requested:  # the stop came while the poll was waiting
-                        self.queue.keep_invisible(message, visibility_seconds=0)
-                    else:
-                        self._handle_or_put_off(message, failures + 1)
+                    self._handle_or_put_off(message, failures + 1)
                 failures, wait_seconds = 0, self.settings.long_poll_seconds
             except UnavailableError as error:
                 failures += 1
@@ -143,6 +140,24 @@ class Worker:
         except NOT_ITS_SENDERS as error:
             self._reject(message, error, describe_refusal(message, error, worker_name=self.name))
             return
+        hold = Hold(
+            message,
+            queue=self.queue,
+            protection=self.protection,
+            shutdown=self.shutdown,
+            visibility_seconds=self.settings.lease_seconds,
+            monotonic=self.monotonic,
+        )
+        hold.protect()
+        try:
+            if self.shutdown.is_requested:  # the stop came during the poll, or before the protection: nothing begins
+                self.queue.keep_invisible(message, visibility_seconds=0)
+            else:
+                self._claim_and_work(request, message, hold)
+        finally:
+            hold.unprotect()
+
+    def _claim_and_work(self, request: TransferRequest, message: QueueMessage, hold: Hold) -> None:
         facts = describe_attempt(request, worker_name=self.name)
         try:
             record = self.ledger.submit(request, at=self.now())
@@ -168,29 +183,19 @@ class Worker:
             if lease.tries > self.settings.max_receives:
                 self._give_up(request, lease, message, record)
             else:
-                self._hold_and_work(request, lease, message)
+                self._show_and_work(request, lease, message, hold)
         except LeaseLostError as error:  # whenever it is noticed, also while the end is being recorded
             self._let_go(request, lease, message, error)
 
-    def _hold_and_work(self, request: TransferRequest, lease: Lease, message: QueueMessage) -> None:
+    def _show_and_work(self, request: TransferRequest, lease: Lease, message: QueueMessage, hold: Hold) -> None:
         logger.append_keys(
             transfer_id=request.transfer_id, correlation_id=request.correlation_id, participant=request.sender
         )
         self.sampler.begin(request)
         self.health.working_on(request.transfer_id)
-        hold = Hold(
-            message,
-            queue=self.queue,
-            protection=self.protection,
-            shutdown=self.shutdown,
-            visibility_seconds=self.settings.lease_seconds,
-            monotonic=self.monotonic,
-        )
-        hold.protect()
         try:
             self._work(request, lease, message, hold)
         finally:
-            hold.unprotect()
             self.health.working_on(None)
             self.sampler.end()
             logger.remove_keys(["transfer_id", "correlation_id", "participant"])

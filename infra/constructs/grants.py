@@ -39,6 +39,7 @@ class DataStores:
     participants: dynamodb.ITable
     envelopes: dynamodb.ITable
     incidents: dynamodb.ITable
+    decisions: dynamodb.ITable
     data_key: kms.IKey
     checkpoint_key: kms.IKey
     secrets_key: kms.IKey

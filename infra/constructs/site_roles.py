@@ -7,7 +7,7 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
-from infra.constructs import audit_grants, grants, key_grants
+from infra.constructs import audit_grants, grants, key_grants, scaling_grants
 from infra.constructs.audit_grants import AuditStores
 from infra.constructs.grants import DataStores
 from infra.constructs.stream_trigger import StreamFailures
@@ -79,7 +79,7 @@ class SiteRoles(Construct):
             iam.PolicyStatement(
                 sid="SeeFleet",
                 actions=["ecs:DescribeServices"],
-                resources=[f"arn:aws:ecs:{stack.region}:{stack.account}:service/{names.prefix}/*"],
+                resources=scaling_grants.in_cluster(stores, stack, names, f"service/{names.prefix}/*"),
             ),
         ]
         # A participant's role says itself who may take it; these roles may try.

@@ -1,5 +1,5 @@
 """The tables: transfers and their states, checkpoints of unfinished transfers, the registry of participants, which
-containers need which keys, and what is done about compromised keys.
+containers need which keys, what is done about compromised keys, and what was decided on the size of the fleet.
 """
 
 from aws_cdk import RemovalPolicy
@@ -36,6 +36,7 @@ class Tables(Construct):
             index_name=ENVELOPES_OF_TRANSFER, partition_key=_text("transfer_id"), sort_key=_text("key_id")
         )
         self.incidents = self._make_table("Incidents", "incident_id", sort_key="item")
+        self.decisions = self._make_table("Decisions", "service", sort_key="item", expires=True)
 
     def _make_table(
         self,

@@ -49,7 +49,7 @@ class WorkerFleet(Construct):
             "Service",
             cluster=self.cluster,
             task_definition=self.task,
-            desired_count=environment.workers_minimum,
+            # No desired count: `decide_scaling` sets it within a minute, and a deployment must not put it back.
             min_healthy_percent=100,
             max_healthy_percent=200,
             circuit_breaker=ecs.DeploymentCircuitBreaker(enable=True, rollback=True),

@@ -56,7 +56,7 @@ class FleetStack(Stack):
             queue=control.queue,
             role=role,
         )
-        fleet = WorkerFleet(
+        self.fleet = fleet = WorkerFleet(
             self,
             "Fleet",
             environment=environment,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pqtransfer.cli import audit, containers, keys, models, offline, participants, transfers
+from pqtransfer.cli import audit, containers, fleet, keys, models, offline, participants, transfers
 from pqtransfer.cli.output import print_error, wants_json
 from pqtransfer.errors import PqtransferError
 
@@ -47,6 +47,7 @@ app.add_typer(models.app)
 app.add_typer(transfers.app)
 app.add_typer(participants.app)
 app.add_typer(keys.app)
+app.add_typer(fleet.app)
 app.add_typer(audit.app)
 
 

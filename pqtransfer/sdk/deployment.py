@@ -43,6 +43,7 @@ class Functions(BaseModel):
     rotate_keys: str
     drill_key_restore: str
     respond_to_compromise: str
+    decide_scaling: str
 
 
 class Deployment(BaseModel):
@@ -64,6 +65,7 @@ class Deployment(BaseModel):
     participants_table: str
     envelopes_table: str
     incidents_table: str
+    decisions_table: str
     event_bus: str
     checkpoint_key_arn: str
     key_backups_bucket: str
@@ -83,6 +85,8 @@ class Deployment(BaseModel):
     task_role_arn: str
     cluster: str
     service: str
+    workers_minimum: int
+    workers_maximum: int
     health_target_group_arn: str
     functions: Functions
     endpoints: dict[str, str]

@@ -9,13 +9,11 @@ back, puts ECS events on the default bus and the fleet's CPU, memory and network
 it, however it ends, and it ends nothing else.
 """
 
-import json
 import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,6 +21,7 @@ from typing import Any, Self
 from pqtransfer.errors import UnavailableError
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.cloud import EmbeddedCloud
+from scripts.embedded_cloud.fleet_reports import FleetEvents, FleetMeter
 from scripts.embedded_cloud.local_task import (
     HEALTHY,
     UNHEALTHY,
@@ -42,31 +41,14 @@ from scripts.embedded_cloud.scheduling import (
     is_complete,
     plan_tasks,
 )
-from scripts.embedded_cloud.server import ACCOUNT, REGION
 from scripts.embedded_cloud.task_agent import TaskAgent
-from scripts.embedded_cloud.task_usage import Rates, Usage, compare, make_metrics, read_usage
+from scripts.embedded_cloud.timing import Timing
 
-ECS_EVENT_SOURCE = "embedded.ecs"
-"""The embedded cloud lets nobody put events of `aws.ecs`; rules that match those match these too, locally."""
 LONGEST_RESTART_WAIT_SECONDS = 60.0
 
 
 class FleetTimeoutError(UnavailableError):
     """The fleet did not get where it should in time."""
-
-
-@dataclass(frozen=True)
-class Timing:
-    """How often the supervisor looks, and its patience, in seconds."""
-
-    poll: float = 0.3
-    health_interval: float = 5.0
-    health_timeout: float = 5.0
-    unhealthy_after_checks: int = 6
-    health_grace: float = 60.0
-    stop_timeout: float | None = None
-    """Between SIGTERM and SIGKILL; None: as the task definition says."""
-    metrics_period: float = 60.0
 
 
 @dataclass(frozen=True)
@@ -111,18 +93,17 @@ class Supervisor:
         self._variables = dict(variables or {})
         session = cloud.session()
         self._ecs = session.client("ecs")
-        self._events = session.client("events")
-        self._cloudwatch = session.client("cloudwatch")
+        self._events = FleetEvents(session, deployment)
+        self._meter = FleetMeter(session, deployment)
         self._agent = TaskAgent()
         self._checkers = ThreadPoolExecutor(max_workers=8, thread_name_prefix="health")
         self._definitions: dict[str, TaskDefinition] = {}
         self._tasks: list[LocalTask] = []
-        self._started = 0
+        self._started = self._steps = 0
         self._good: str | None = None
         self._rolling: str | None = None
         self._failures = 0
         self._start_not_before = 0.0
-        self._usage: dict[int, Usage] = {}
         self._measured_at = time.monotonic()
         self._changed = threading.Condition()
         self._ending = threading.Event()
@@ -180,6 +161,15 @@ class Supervisor:
                     raise FleetTimeoutError(f"the fleet has {states or 'no tasks'}") from self._error
                 self._changed.wait(self._timing.poll)
 
+    def wait_for_steps(self, count: int, *, timeout_seconds: float = 90.0) -> None:
+        """Wait until it has looked at the service so many times more.
+
+        Raises:
+            FleetTimeoutError: it did not in time.
+        """
+        last = self._steps + count
+        self.wait_until(lambda _: self._steps > last, timeout_seconds=timeout_seconds)
+
     def _run(self) -> None:
         try:
             while not self._ending.is_set():
@@ -205,8 +195,11 @@ class Supervisor:
                 self._start(wanted.definition, at)
         self._follow_deployment(wanted, at)
         if at - self._measured_at >= self._timing.metrics_period:
-            self._measure(wanted, at)
+            running = [task for task in self._tasks if task.state is TaskState.RUNNING]
+            self._meter.measure(running, desired=wanted.desired, seconds=at - self._measured_at)
+            self._measured_at = at
         with self._changed:
+            self._steps += 1
             self._changed.notify_all()
 
     def _describe_service(self) -> dict[str, Any]:
@@ -266,7 +259,7 @@ class Supervisor:
             if task.state is TaskState.PENDING:
                 self._failures, self._start_not_before = 0, 0.0
                 task.state, task.health, task.was_healthy = TaskState.RUNNING, HEALTHY, True
-                self._tell(task)
+                self._events.tell_task(task)
             task.health = HEALTHY
             return
         if task.state is TaskState.PENDING and at - task.started_at < self._timing.health_grace:
@@ -293,7 +286,7 @@ class Supervisor:
         task = LocalTask(number, definition, process, arn, agent_uri, started_at=at)
         with self._changed:
             self._tasks.append(task)
-        self._tell(task)
+        self._events.tell_task(task)
 
     def _stop_settings(self, definition: TaskDefinition) -> dict[str, Any]:
         known = definition.variables.get("PQTRANSFER_STOP_TIMEOUT_SECONDS")
@@ -308,7 +301,7 @@ class Supervisor:
         patience = self._timing.stop_timeout
         task.stop_by = at + (task.definition.stop_timeout_seconds if patience is None else patience)
         task.process.terminate()
-        self._tell(task)
+        self._events.tell_task(task)
 
     def _record_end(self, task: LocalTask, at: float) -> None:
         if task.state is not TaskState.STOPPING:
@@ -319,10 +312,9 @@ class Supervisor:
             self._start_not_before = at + (0.0 if self._good not in (None, task.definition.arn) else wait)
         task.state = TaskState.STOPPED
         self._agent.forget(task.arn)
-        self._usage.pop(task.number, None)
         with self._changed:
             self._tasks.remove(task)
-        self._tell(task)
+        self._events.tell_task(task)
 
     def _stop_all(self) -> None:
         at = time.monotonic()
@@ -346,58 +338,5 @@ class Supervisor:
             self._definitions[arn] = TaskDefinition.from_answer(self._ecs.describe_task_definition(taskDefinition=arn))
         return self._definitions[arn]
 
-    def _tell(self, task: LocalTask) -> None:
-        task.version += 1
-        detail = task.describe(cluster_arn=self._cluster_arn, service=self._deployment.service)
-        self._put_event("ECS Task State Change", task.arn, detail)
-
     def _tell_deployment(self, name: str, kind: str, reason: str) -> None:
-        deployment_id = f"ecs-svc/{(self._rolling or '').rpartition(':')[2]}"
-        arn = self._cluster_arn.replace(":cluster/", ":service/", 1) + f"/{self._deployment.service}"
-        detail = {
-            "eventType": kind,
-            "eventName": name,
-            "deploymentId": deployment_id,
-            "updatedAt": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            "reason": reason,
-        }
-        self._put_event("ECS Deployment State Change", arn, detail)
-
-    def _put_event(self, kind: str, resource: str, detail: Mapping[str, Any]) -> None:
-        entry = {
-            "Source": ECS_EVENT_SOURCE,
-            "DetailType": kind,
-            "Resources": [resource],
-            "Detail": json.dumps(detail),
-            "Time": datetime.now(UTC),
-        }
-        self._events.put_events(Entries=[entry])
-
-    def _measure(self, wanted: Wanted, at: float) -> None:
-        seconds, self._measured_at = at - self._measured_at, at
-        rates: list[Rates] = []
-        running = [task for task in self._tasks if task.state is TaskState.RUNNING]
-        for task in running:
-            usage = read_usage(task.process.pid, moved_bytes=task.bytes_moved)
-            before = self._usage.get(task.number)
-            if usage is not None:
-                self._usage[task.number] = usage
-                if before is not None:
-                    rates.append(compare(before, usage, seconds=seconds))
-        definition = self._define(wanted.definition)
-        metrics = make_metrics(
-            rates,
-            cluster=self._deployment.cluster,
-            service=self._deployment.service,
-            cpu_units=definition.cpu_units,
-            memory_mib=definition.memory_mib,
-            running=len(running),
-            desired=wanted.desired,
-            at=datetime.now(UTC),
-        )
-        for namespace, data in metrics.items():
-            self._cloudwatch.put_metric_data(Namespace=namespace, MetricData=data)
-
-    @property
-    def _cluster_arn(self) -> str:
-        return f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{self._deployment.cluster}"
+        self._events.tell_deployment(name, kind, reason, definition=self._rolling or "")

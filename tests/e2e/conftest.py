@@ -14,6 +14,7 @@ from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.embedded_cloud.sessions import CloudSession
 from scripts.worker_process import WorkerProcess
+from tests.e2e.fleet_service import Service
 from tests.e2e.workers import starting_workers
 
 SOURCE_BUCKET = "pqtransfer-local-source"
@@ -42,6 +43,15 @@ def deployment(cloud: EmbeddedCloud) -> Deployment:
 def deployment_file(cloud: EmbeddedCloud, deployment: Deployment) -> Path:
     """The file that `--deployment` and PQTRANSFER_DEPLOYMENT take."""
     return cloud.deployment_file
+
+
+@pytest.fixture
+def service(deployment: Deployment, act_as: ActAs) -> Iterator[Service]:
+    """The service of the workers, which nobody scales meanwhile; put back at the end."""
+    found = Service(act_as(None), deployment)
+    with found.scaling_held():
+        yield found
+        found.restore()
 
 
 @pytest.fixture(scope="session")

@@ -46,7 +46,7 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "max_receives": "50",
     },
 }
-STACKS = ("Network", "Storage", "AuditLog", "Control", "AuditFunctions", "Protection", "Fleet", "Alarms")
+STACKS = ("Network", "Storage", "AuditLog", "Control", "AuditFunctions", "Protection", "Fleet", "Scaling", "Alarms")
 
 Resource = dict[str, Any]
 

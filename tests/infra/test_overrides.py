@@ -38,7 +38,7 @@ def load(context: Mapping[str, Any], **variables: str) -> EnvironmentConfig:
 @pytest.mark.parametrize(
     ("context", "variables", "sizes"),
     [
-        ({"env": "local"}, {}, (1, 2, 1, False)),
+        ({"env": "local"}, {}, (1, 3, 1, False)),
         ({"env": "dev", **ACCOUNT}, {}, (1, 2, 14, False)),
         (STAGING, {}, (1, 4, 90, True)),
         (PRODUCTION, {}, (2, 20, 365, True)),

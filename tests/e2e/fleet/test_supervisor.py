@@ -12,23 +12,24 @@ import pytest
 from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud import EmbeddedCloud
-from scripts.embedded_cloud.supervisor import Supervisor, Timing
+from scripts.embedded_cloud.supervisor import Supervisor
+from scripts.embedded_cloud.timing import Timing
 from scripts.toolchain import ROOT
-from tests.e2e.fleet.conftest import Service
+from tests.e2e.fleet_service import Service
 from tests.e2e.transfers.stage import wait_for
+from tests.e2e.workers import QUICK
 
 pytestmark = pytest.mark.e2e
 
 TIMING = Timing(
     poll=0.1, health_interval=0.5, health_timeout=20.0, unhealthy_after_checks=2, health_grace=90.0, stop_timeout=20.0
 )
-SETTINGS = {"long_poll_seconds": 1, "lease_seconds": 6}
 
 
 @pytest.fixture
 def fleet(cloud: EmbeddedCloud, deployment: Deployment, service: Service, tmp_path: Path) -> Iterator[Supervisor]:
     service.want(1)
-    with Supervisor(cloud, deployment, folder=tmp_path, timing=TIMING, settings=SETTINGS) as started:
+    with Supervisor(cloud, deployment, folder=tmp_path, timing=TIMING, settings=QUICK) as started:
         started.wait_until(lambda tasks: len(tasks.running) == 1)
         yield started
 
@@ -74,7 +75,7 @@ def test_a_task_that_hangs_is_replaced(
     """It answers no health check any more, and not to SIGTERM either."""
     timing = Timing(poll=0.1, health_interval=0.2, health_timeout=3.0, unhealthy_after_checks=2, stop_timeout=1.0)
     service.want(1)
-    with Supervisor(cloud, deployment, folder=tmp_path, timing=timing, settings=SETTINGS) as fleet:
+    with Supervisor(cloud, deployment, folder=tmp_path, timing=timing, settings=QUICK) as fleet:
         (frozen,) = fleet.wait_until(lambda tasks: len(tasks.running) == 1).running
         frozen.process.pause()
         fleet.wait_until(lambda tasks: bool(tasks.running) and frozen not in tasks.all)

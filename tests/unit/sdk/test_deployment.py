@@ -19,6 +19,7 @@ OUTPUTS = {
         "ParticipantsTable": "participants",
         "EnvelopesTable": "envelopes",
         "IncidentsTable": "incidents",
+        "DecisionsTable": "decisions",
         "CheckpointKeyArn": "arn:key",
         "TaskRoleArn": "arn:worker",
         "KeyBackupsBucket": "key-backups",
@@ -55,6 +56,11 @@ OUTPUTS = {
         "RegisterParticipantFunction": "register",
         "PublishTransferEventsFunction": "publish",
         "RespondToCompromiseFunction": "respond",
+    },
+    "PqtransferScaling-dev": {
+        "DecideScalingFunction": "decide",
+        "WorkersMinimum": "1",
+        "WorkersMaximum": "2",
     },
     "PqtransferFleet-dev": {
         "Environment": "dev",

@@ -118,7 +118,7 @@ class Fleet:
 
     def __post_init__(self) -> None:
         self.queue = InMemoryQueue(self.clock.monotonic)
-        self.shutdown = Shutdown(stop_timeout_seconds=STOP_TIMEOUT_SECONDS, monotonic=self.clock.monotonic)
+        self.restart()
         self.read_request: Callable[[str], TransferRequest] = TransferRequest.from_json
         self.health = Health(worker_name="worker-1", monotonic=self.clock.monotonic)
         self.measuring = Measuring(monotonic=self.clock.monotonic)
@@ -134,6 +134,10 @@ class Fleet:
             read_use=lambda: self.use,
             monotonic=self.clock.monotonic,
         )
+
+    def restart(self) -> None:
+        """Another process, which nobody has asked to stop."""
+        self.shutdown = Shutdown(stop_timeout_seconds=STOP_TIMEOUT_SECONDS, monotonic=self.clock.monotonic)
 
     def worker(self, name: str = "worker-1") -> Worker:
         return Worker(

@@ -340,8 +340,19 @@ def test_the_worker_shuts_down(fleet: Fleet) -> None:
     assert fleet.pipeline.discarded == []
     assert fleet.checkpoints.load(TRANSFER_ID) is not None
     fleet.clock.advance(0.01)
+    fleet.restart()
     fleet.handle_next("worker-2")
     assert (fleet.record.state, fleet.record.attempt) == (TransferState.COMPLETED, 2)
+
+
+@pytest.mark.requirement("D6.5")
+def test_a_worker_that_is_scaled_in_begins_nothing(fleet: Fleet) -> None:
+    """It was chosen while it was idle, and a message came all the same: the transfer does not begin there."""
+    fleet.shutdown.request()
+    fleet.handle_next()
+    assert fleet.protection.calls == ["hold", "drop"]
+    assert fleet.queue.seconds_until_visible == [0]
+    assert TRANSFER_ID not in fleet.ledger.records
 
 
 def test_a_transfer_that_ends_in_time_is_finished_during_shutdown(fleet: Fleet) -> None:
