@@ -27,6 +27,7 @@ from scripts.benchmarks.object_store import ObjectStore, run_object_store
 from scripts.benchmarks.renewals import RENEWED_ENVELOPES, SMOKE_ENVELOPES, measure_renewals
 from scripts.benchmarks.report import write_report
 from scripts.benchmarks.results import Results
+from scripts.benchmarks.scaling import measure_decisions
 from scripts.benchmarks.source import write_source
 from scripts.benchmarks.task import Task
 from scripts.benchmarks.worker import WorkerBench, run_worker_bench
@@ -48,7 +49,7 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
-NAMES = (*CONTENDERS, "crypto", "audit", "keys", "renewals", *WORKER_PARTS)
+NAMES = (*CONTENDERS, "crypto", "audit", "keys", "renewals", "scaling", *WORKER_PARTS)
 WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
 SMOKE_SIZE_BYTES = 64 << 20
@@ -125,6 +126,9 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
             say("renewals")
             envelopes = SMOKE_ENVELOPES if given.smoke else RENEWED_ENVELOPES
             results = replace(results, renewals=measure_renewals(folder, envelopes=envelopes))
+        if "scaling" in names:
+            say("scaling")
+            results = replace(results, decisions=measure_decisions())
         if any(name in CONTENDERS for name in names):
             with run_object_store(folder / "store") as store:
                 tables = _measure_transfers(store, folder, names, size_bytes=size_bytes, runs=runs, say=say)

@@ -78,6 +78,7 @@ def write_report(results: Results) -> str:
         )
     sections += _write_audit(results)
     sections += _write_rotations(results)
+    sections += _write_decisions(results)
     sections += _write_renewals(results)
     sections += _write_worker(results)
     return "\n\n".join(sections) + "\n"
@@ -212,6 +213,18 @@ def _write_rotations(results: Results) -> Iterator[str]:
     yield (
         "Our own time: making, sealing, testing and proving the key, and writing the audit events. The calls to AWS "
         "(registry, secret store, key service, backups, queue, bus) are left out."
+    )
+
+
+def _write_decisions(results: Results) -> Iterator[str]:
+    if results.decisions is None:
+        return
+    yield f"## Deciding on the size of the fleet, {results.decisions.queued:,} transfers queued"
+    median, p99 = 1000 * results.decisions.median_seconds, 1000 * results.decisions.p99_seconds
+    yield "\n".join(["| median | p99 |", "|---|---|", f"| {median:.2f} ms | {p99:.2f} ms |"])
+    yield (
+        "Our own CPU time: reading what waits, deciding, writing the audit event and the history. The calls to AWS are "
+        "left out."
     )
 
 

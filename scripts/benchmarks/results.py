@@ -9,12 +9,14 @@ from scripts.benchmarks.crypto_core import CoreRate
 from scripts.benchmarks.key_rotation import RotationTime
 from scripts.benchmarks.measuring import Measured
 from scripts.benchmarks.renewals import RenewalFigures
+from scripts.benchmarks.scaling import DecisionTimes
 from scripts.benchmarks.worker import ResumedRun, WorkerRun
 
 OURS = "pqtransfer_sdk"
 PLAIN = "boto3_plain"
 FLOOR = "socket_reads"
 ROTATION_SECONDS = 0.2
+DECISION_SECONDS = 0.01
 RSS_LIMIT_BYTES = 512 << 20
 RECEIVE_FACTOR = 2.0
 CORE_SHARE = 0.75
@@ -48,6 +50,7 @@ class Results:
     audit: AuditFigures | None = None
     rotations: list[RotationTime] = field(default_factory=list)
     renewals: RenewalFigures | None = None
+    decisions: DecisionTimes | None = None
     worker: WorkerRun | None = None
     resumed: ResumedRun | None = None
 
@@ -97,6 +100,9 @@ class Results:
         if self.renewals is not None:
             touched = self.renewals.payload_requests + self.renewals.payload_bytes
             yield Target("renewed envelopes: no request for a payload, and no byte", f"{touched}", touched == 0)
+        if self.decisions is not None:
+            p99 = self.decisions.p99_seconds
+            yield Target("scaling: p99 of a decision under 10 ms", f"{1000 * p99:.2f} ms", p99 < DECISION_SECONDS)
         if self.worker is not None:
             found = f"{self.worker.peak_rss_bytes / (1 << 20):.0f} MiB"
             yield Target("worker: peak RSS under 512 MiB", found, self.worker.peak_rss_bytes < RSS_LIMIT_BYTES)

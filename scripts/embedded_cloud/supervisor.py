@@ -21,7 +21,7 @@ from typing import Any, Self
 from pqtransfer.errors import UnavailableError
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.cloud import EmbeddedCloud
-from scripts.embedded_cloud.fleet_reports import FleetEvents, FleetMeter
+from scripts.embedded_cloud.fleet_reports import ECS_EVENT_SOURCE, FleetEvents, FleetMeter
 from scripts.embedded_cloud.local_task import (
     HEALTHY,
     UNHEALTHY,
@@ -43,6 +43,8 @@ from scripts.embedded_cloud.scheduling import (
 )
 from scripts.embedded_cloud.task_agent import TaskAgent
 from scripts.embedded_cloud.timing import Timing
+
+__all__ = ["ECS_EVENT_SOURCE", "FleetTimeoutError", "Supervisor", "Tasks", "Timing"]
 
 LONGEST_RESTART_WAIT_SECONDS = 60.0
 
