@@ -20,12 +20,15 @@ from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.audit_retention import S3RetentionStore
 from pqtransfer.aws.audit_trust import KeysNotPublishedError, S3TrustBucket
 from pqtransfer.aws.clients import make_object_client, make_session
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 
 logger = Logger(service="archive_audit_log")
+telemetry = FunctionTelemetry("archive_audit_log")
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, int | None]:
     """Do what is due; how many entries were archived, purged, and announced for the next run."""
     settings = load_settings(ArchiveAuditLogSettings)

@@ -29,6 +29,7 @@ from pqtransfer.aws.audit_state import DynamoStateStore
 from pqtransfer.aws.audit_trust import KeysNotPublishedError, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.read_ahead import ReadAheadLogFiles
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError, UnavailableError
@@ -41,6 +42,7 @@ NOTHING_LEFT = b"-\n"
 """What stands at the cursor when a check is finished."""
 
 logger = Logger(service="check_audit_integrity")
+telemetry = FunctionTelemetry("check_audit_integrity")
 
 
 class TrustMemory:
@@ -80,6 +82,7 @@ class TrustMemory:
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Check the log; how many entries were read, and how many findings of each kind there are."""
     settings = load_settings(CheckAuditIntegritySettings)
@@ -116,6 +119,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "findings": summarize(found.findings),
         "finished": report.is_finished,
     }
+    telemetry.done(1)
     logger.info("audit log checked", extra={**answer, "evidence": len(found.evidence)})
     return answer
 

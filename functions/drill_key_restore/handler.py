@@ -13,8 +13,7 @@ from functools import cache
 from typing import Any
 from uuid import uuid4
 
-from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
+from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.drill_key_restore.drilling import DrillReport, RestoreDrill
@@ -25,6 +24,7 @@ from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import Session, client_config, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.aws.folder import S3Connection
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.key_backups import KmsBackupSealer, S3BackupStore
 from pqtransfer.aws.key_catalogue import DynamoKeyCatalogue
 from pqtransfer.aws.participants import DynamoKeyRegistry
@@ -33,9 +33,9 @@ from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.events import DRILL_CONTINUES_DETAIL_TYPE
 from pqtransfer.keys.registration import Refusal
+from pqtransfer.operations.metrics import KEY_RESTORES_FAILED, KEYS_RESTORED
 
 SERVICE = "drill_key_restore"
-METRICS_NAMESPACE = "pqtransfer"
 EVENT_SOURCE = "pqtransfer"
 DRILL_RESERVE_MS = 60_000
 """What is not begun when this much time is left goes to another run. A page of keys takes some seconds."""
@@ -43,11 +43,11 @@ PAGE_ITEMS = 25
 """How many items of the registry a page has: what is begun within the reserve is done within it."""
 
 logger = Logger(service=SERVICE)
-metrics = Metrics(namespace=METRICS_NAMESPACE, service=SERVICE)
+telemetry = FunctionTelemetry(SERVICE)
 
 
 @logger.inject_lambda_context(clear_state=True)
-@metrics.log_metrics
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> JsonObject:
     """Drill the participant that is named, or all from the cursor on."""
     settings = load_settings(DrillKeyRestoreSettings)
@@ -67,7 +67,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> JsonObject:
         if not asked.get("participant"):
             raise
         return {"error": Refusal.of(error).model_dump(mode="json")}
-    _publish(settings, report)
+    _publish(report)
     return describe_report(report)
 
 
@@ -95,10 +95,9 @@ def _leave_rest(settings: DrillKeyRestoreSettings, report: DrillReport, *, at: d
         _connect_bus(make_session(), settings).put(DRILL_CONTINUES_DETAIL_TYPE, rest, at=at)
 
 
-def _publish(settings: DrillKeyRestoreSettings, report: DrillReport) -> None:
-    metrics.add_dimension(name="environment", value=settings.environment)
-    metrics.add_metric(name="KeysRestored", unit=MetricUnit.Count, value=len(report.restored))
-    metrics.add_metric(name="KeyRestoresFailed", unit=MetricUnit.Count, value=len(report.failed))
+def _publish(report: DrillReport) -> None:
+    telemetry.put({KEYS_RESTORED: len(report.restored), KEY_RESTORES_FAILED: len(report.failed)})
+    telemetry.done(len(report.restored))
     logger.info("keys drilled", restored=len(report.restored), failed=len(report.failed))
 
 

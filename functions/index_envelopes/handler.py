@@ -26,6 +26,7 @@ from functions.index_envelopes.settings import IndexEnvelopesSettings
 from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.containers import S3Containers
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import IntegrityError
 from pqtransfer.protection.settling import release_dependencies, settle_dependencies
@@ -33,10 +34,12 @@ from pqtransfer.protection.settling import release_dependencies, settle_dependen
 SECONDS_TO_SPARE = 5.0
 
 logger = Logger(service="index_envelopes")
+telemetry = FunctionTelemetry("index_envelopes")
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams, model=DynamoDBStreamRecordModel)
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse | dict[str, Any]:
     """Settle what the batch of stream records names, and name those that failed; or go on with the backfill."""
     if "Records" not in event:

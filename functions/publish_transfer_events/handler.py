@@ -22,16 +22,19 @@ from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.events import EventBridgeBus, EventNeverTakenError
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 
 SOURCE = "pqtransfer"
 DETAIL_TYPE = "TransferStateChanged"
 
 logger = Logger(service="publish_transfer_events")
+telemetry = FunctionTelemetry("publish_transfer_events")
 processor = BatchProcessor(event_type=EventType.DynamoDBStreams, model=DynamoDBStreamRecordModel)
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailureResponse:
     """Publish what the batch of stream records says; name the records that failed."""
     return process_partial_response(event=event, record_handler=publish_record, processor=processor, context=context)

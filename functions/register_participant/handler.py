@@ -24,6 +24,7 @@ from functions.register_participant.settings import RegisterParticipantSettings
 from pqtransfer.audit.trail import AuditTrail, AuditUnavailableError
 from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.key_backups import connect_key_backups
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.roles import IamParticipantRoles
@@ -41,9 +42,11 @@ from pqtransfer.keys.registration import (
 )
 
 logger = Logger(service="register_participant")
+telemetry = FunctionTelemetry("register_participant")
 
 
 @logger.inject_lambda_context(clear_state=True)
+@telemetry.observe
 def handler(event: JsonObject, context: LambdaContext) -> JsonObject:
     """Parse, register, answer; every answer is in the audit log first."""
     facts = read_facts(event, correlation_id=context.aws_request_id)
@@ -55,6 +58,7 @@ def handler(event: JsonObject, context: LambdaContext) -> JsonObject:
     except PqtransferError as error:
         logger.warning("participant not registered", error_code=error.code, reason=str(error))
         return write_answer(Refusal.of(error))
+    telemetry.done(1)
     logger.info("participant registered", key_ids=[key.key_id for key in registered.keys])
     return write_answer(Registration(registered=registered, identity=registered.to_identity()))
 

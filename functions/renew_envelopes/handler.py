@@ -25,6 +25,7 @@ from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.containers import S3Containers
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.queue import TransferQueue
@@ -38,10 +39,12 @@ from pqtransfer.recording.keys import KeyFacts, RecordingKeyReader
 SERVICE = "renew-envelopes"
 
 logger = Logger(service="renew_envelopes")
+telemetry = FunctionTelemetry("renew_envelopes")
 processor = BatchProcessor(event_type=EventType.SQS)
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Work off the pages in the batch, or begin with what a rotation left."""
     settings = load_settings(RenewEnvelopesSettings)

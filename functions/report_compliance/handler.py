@@ -31,6 +31,7 @@ from pqtransfer.aws.audit_reports import S3ReportShelf
 from pqtransfer.aws.audit_trust import S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.read_ahead import ReadAheadLogFiles
 from pqtransfer.environment import load_settings
 
@@ -40,6 +41,7 @@ SECONDS_TO_WRITE = 240.0
 """With less left no more is read: the rest is for the report, or for what was added up so far."""
 
 logger = Logger(service="report_compliance")
+telemetry = FunctionTelemetry("report_compliance")
 
 
 class ReportWanted(BaseModel):
@@ -51,6 +53,7 @@ class ReportWanted(BaseModel):
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Make, write and record the report; where it is, and whether the log was intact."""
     settings, now = load_settings(ReportComplianceSettings), datetime.now(UTC)
@@ -83,6 +86,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     except LogMovedError:
         logger.info("another run makes this report too")
     answer = {"report": path, "events": report.events, "intact": report.integrity.intact}
+    telemetry.done(1)
     logger.info("compliance report made", extra=answer)
     return answer
 

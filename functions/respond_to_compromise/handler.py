@@ -22,6 +22,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.respond_to_compromise.messages import read_go_on, read_report, read_retry
 from functions.respond_to_compromise.service import IncidentService, connect_incident_service
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.registration import Refusal
@@ -31,10 +32,12 @@ RESERVE_MS = 10_000
 """What is begun in the last seconds is gone on with by the next run."""
 
 logger = Logger(service="respond_to_compromise")
+telemetry = FunctionTelemetry("respond_to_compromise")
 processor = BatchProcessor(event_type=EventType.SQS)
 
 
 @logger.inject_lambda_context(clear_state=True)
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Go on with incidents, look for forgotten ones, or take a report."""
     service = connect_incident_service(has_time=lambda: context.get_remaining_time_in_millis() > RESERVE_MS)

@@ -24,6 +24,7 @@ from functions.rotate_keys.settings import RotateKeysSettings
 from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.key_orders import SWEEP_GROUP
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.environment import load_settings
@@ -35,10 +36,12 @@ SWEEP_RESERVE_MS = 10_000
 """A page takes a second or two; what is left when this much time is left goes to another run."""
 
 logger = Logger(service="rotate_keys")
+telemetry = FunctionTelemetry("rotate_keys")
 processor = SqsFifoPartialProcessor(skip_group_on_error=True)
 
 
 @logger.inject_lambda_context(clear_state=True)
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
     """Orders from the queue, a sweep, or one order of an administrator."""
     if "Records" in event:
@@ -70,6 +73,7 @@ def sweep(cursor: str | None, context: LambdaContext) -> JsonObject:
         .sweeper()
         .sweep(cursor=cursor, has_time=lambda: context.get_remaining_time_in_millis() > SWEEP_RESERVE_MS)
     )
+    telemetry.done(found.orders)
     logger.info("looked for due keys", keys=found.keys, orders=found.orders, finished=found.finished)
     return {"keys": found.keys, "orders": found.orders, "finished": found.finished}
 

@@ -32,6 +32,7 @@ from pqtransfer.aws.audit_trust import LOG_KEYS_PATH, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.aws.failures import CloudError
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import InputError, IntegrityError
 
@@ -41,9 +42,11 @@ FIRST_WAIT_SECONDS, WAIT_AT_MOST_SECONDS = 0.1, 2.0
 """After a lost race: at most 0.1 s, then twice as long each time. Seven of them are less than 8 s."""
 
 logger = Logger(service="sequence_audit_log")
+telemetry = FunctionTelemetry("sequence_audit_log")
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[dict[str, str]]]:
     """Append the delivery; name the messages that have to come again."""
     started = time.monotonic()
@@ -60,6 +63,7 @@ def handler(event: dict[str, Any], _context: LambdaContext) -> dict[str, list[di
         _tell_witness(settings, delivered.size)
     if delivered.failure is not None:
         logger.error("audit events wait", error_code=delivered.failure.code, reason=str(delivered.failure))
+    telemetry.done(delivered.appended)
     logger.info(
         "audit events taken",
         extra={

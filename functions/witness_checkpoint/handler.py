@@ -23,12 +23,14 @@ from pqtransfer.aws.audit_secrets import read_signing_secret
 from pqtransfer.aws.audit_trust import WITNESS_KEYS_PATH, KeysNotPublishedError, PublishedKeysDifferError, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import IntegrityError, PqtransferError
 
 SOURCE = "pqtransfer"
 
 logger = Logger(service="witness_checkpoint")
+telemetry = FunctionTelemetry("witness_checkpoint")
 
 
 class TrustMemory:
@@ -45,6 +47,7 @@ class TrustMemory:
 
 
 @logger.inject_lambda_context
+@telemetry.observe
 def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int | None]:
     """Look at the log; the size of the checkpoint that is witnessed now, None when there is none."""
     settings = load_settings(WitnessCheckpointSettings)
@@ -66,6 +69,7 @@ def handler(_event: dict[str, Any], _context: LambdaContext) -> dict[str, int | 
         connect_alerts(settings).raise_alert(make_failure_alert(code, str(error), now=datetime.now(UTC)))
         raise
     size = None if checkpoint is None else checkpoint.size
+    telemetry.done(1)
     logger.info("witnessed", extra={"size": size})
     return {"size": size}
 

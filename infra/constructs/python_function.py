@@ -18,6 +18,7 @@ from infra.constructs.wildcards import acknowledge_wildcards
 from infra.environments import EnvironmentConfig
 from infra.function_packages import ARCHITECTURE, RUNTIME, FunctionPackage
 from infra.names import Names
+from pqtransfer.aws.function_telemetry import ENVIRONMENT_VARIABLE
 from pqtransfer.environment import EnvironmentSettings
 
 
@@ -53,10 +54,11 @@ class PythonFunction(Construct):
         writes_log = iam.PolicyStatement(
             sid="WriteOwnLog", actions=["logs:CreateLogStream", "logs:PutLogEvents"], resources=[logs.log_group_arn]
         )
-        self.role = identity or self._make_role(package, [writes_log, *statements])
+        allowed = [writes_log, *([] if environment.is_local else [_trace()]), *statements]
+        self.role = identity or self._make_role(package, allowed)
         if identity is not None:
-            policy = iam.Policy(self, "Policy", statements=[writes_log, *statements], roles=[identity])
-            acknowledge_wildcards(policy, statements)
+            policy = iam.Policy(self, "Policy", statements=allowed, roles=[identity])
+            acknowledge_wildcards(policy, allowed)
         self.function = lambda_.Function(
             self,
             "Function",
@@ -71,8 +73,12 @@ class PythonFunction(Construct):
             log_group=logs,
             memory_size=memory_mib or environment.function_memory_mib,
             timeout=Duration.seconds(timeout_seconds or environment.function_timeout_seconds),
+            # The embedded cloud has no X-Ray.
+            tracing=lambda_.Tracing.DISABLED if environment.is_local else lambda_.Tracing.ACTIVE,
             environment={
+                ENVIRONMENT_VARIABLE: environment.name,
                 **make_environment(settings, values),
+                **({"POWERTOOLS_TRACE_DISABLED": "true"} if environment.is_local else {}),
                 "POWERTOOLS_SERVICE_NAME": package.name,
                 "POWERTOOLS_LOG_LEVEL": "INFO",
             },
@@ -88,3 +94,9 @@ class PythonFunction(Construct):
         )
         acknowledge_wildcards(role, statements)
         return role
+
+
+def _trace() -> iam.PolicyStatement:
+    """Send traces to X-Ray, which knows no resource."""
+    actions = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
+    return iam.PolicyStatement(sid="Trace", actions=actions, resources=["*"])

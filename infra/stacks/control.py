@@ -49,7 +49,7 @@ class ControlStack(Stack):
         register = functions.make(
             self,
             RegisterParticipantSettings,
-            parts=("audit", "transfers", "crypto", "keys", "recording", "aws"),
+            parts=("audit", "transfers", "crypto", "keys", "operations", "recording", "aws"),
             values={
                 "environment": environment.name,
                 "participants_table": stores.participants.table_name,
@@ -80,7 +80,7 @@ class ControlStack(Stack):
         publish = functions.make(
             self,
             PublishTransferEventsSettings,
-            parts=("audit", "crypto", "recording", "aws"),
+            parts=("audit", "crypto", "operations", "recording", "aws"),
             values={"event_bus": names.event_bus, "audit_queue_url": audit.store.queue.queue_url},
             statements=[
                 *audit_grants.write_audit(audit.stores, self),

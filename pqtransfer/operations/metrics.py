@@ -105,6 +105,11 @@ FUNCTION_DURATION = Metric("FunctionDuration", Unit.MILLISECONDS, "time of one r
 FUNCTION_FAILURES = Metric("FunctionFailures", Unit.COUNT, "1 for a run that ended in an error, 0 for one that did not")
 WORK_DONE = Metric("WorkDone", Unit.COUNT, "what a function is there for: keys rotated, entries appended, ...")
 
+# --- keys, by the drill
+
+KEYS_RESTORED = Metric("KeysRestored", Unit.COUNT, "keys that came back from their backups in a drill")
+KEY_RESTORES_FAILED = Metric("KeyRestoresFailed", Unit.COUNT, "keys that did not")
+
 METRICS: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))
 """All of them."""
 

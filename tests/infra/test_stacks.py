@@ -222,6 +222,8 @@ def test_no_role_may_do_everything(synthesized: Synthesized) -> None:
         "ecr:GetAuthorizationToken",
         "ecs:ListTasks",  # a condition names the cluster
         "cloudwatch:GetMetricData",
+        "xray:PutTelemetryRecords",
+        "xray:PutTraceSegments",
     }
     for holder, statement in synthesized.statements():
         actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
