@@ -93,6 +93,7 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         names.stack("Alarms"),
         watched=[audit, control, audit_functions, protection, scaling],
         topic=audit_functions.administrators.topic,
+        health=fleet.health,
         **place("alarms on functions and queues"),
     )
     Tags.of(app).add("application", "pqtransfer")

@@ -85,6 +85,10 @@ class Names:
         """The bus; its encryption key names it."""
         return self.prefix
 
+    def alarm(self, kind: str) -> str:
+        """`memory-high` -> `pqtransfer-dev-memory-high`: whoever is told of an alarm knows it by its name."""
+        return f"{self.prefix}-{kind}"
+
     @property
     def log_group_prefix(self) -> str:
         """What every log group's name begins with; the key that encrypts them is bound to it."""

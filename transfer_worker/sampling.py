@@ -61,8 +61,11 @@ class _Running:
     began_at: float = 0.0
     sampled_at: float = 0.0
     bytes_done: int = 0
+    judged_at: float = 0.0
+    bytes_at_judgement: int = 0
     bytes_read: int = 0
     seconds_reading: float = 0.0
+    source: tuple[int, float] = (0, 0.0)
 
     def facts(self) -> dict[str, str]:
         return {
@@ -125,7 +128,8 @@ class Sampler:
         with self._lock:
             if self._running is not None:
                 self._running.meter, self._running.bytes_done = meter, 0
-                self._running.began_at = self._running.sampled_at = at
+                self._running.began_at = self._running.sampled_at = self._running.judged_at = at
+                self._running.bytes_at_judgement = 0
 
     def end(self) -> None:
         """It runs no more."""
@@ -184,33 +188,47 @@ class Sampler:
         self, running: _Running, meter: ProgressMeter, counted: Counted, *, ended: bool
     ) -> dict[Metric, float]:
         at, bytes_done = self._monotonic(), meter.measured_bytes
-        if counted.bytes_read or counted.seconds_reading > 0:  # else all threads were busy with what they had read
-            running.bytes_read, running.seconds_reading = counted.bytes_read, counted.seconds_reading
-        pace = Pace(
-            seconds=at - running.sampled_at,
-            bytes_done=bytes_done - running.bytes_done,
-            bytes_read=running.bytes_read,
-            seconds_reading=running.seconds_reading,
-            readers=counted.threads,
-        )
+        seconds, done = at - running.sampled_at, bytes_done - running.bytes_done
         running.bytes_done, running.sampled_at = bytes_done, at
         values = {
-            BYTES_TRANSFERRED: float(pace.bytes_done),
+            BYTES_TRANSFERRED: float(done),
             THROUGHPUT: meter.read(at=at).bytes_per_second / MEGABYTE,
+            **self._judge(running, counted, bytes_done=bytes_done, at=at),
         }
-        if pace.seconds > 0:
-            values[POOL_SATURATION] = min(100.0, 100 * counted.seconds_working / (pace.seconds * counted.threads))
+        if seconds > 0:
+            values[POOL_SATURATION] = min(100.0, 100 * counted.seconds_working / (seconds * counted.threads))
+        if ended and at > running.began_at:
+            values[TRANSFER_RATE] = bytes_done / (at - running.began_at) / MEGABYTE
+        return values
+
+    def _judge(self, running: _Running, counted: Counted, *, bytes_done: int, at: float) -> dict[Metric, float]:
+        """What the source could do; and whether the transfer is slow, whenever enough time has passed to say so.
+
+        Where nobody read meanwhile, all threads were busy with what they had read: the source is what it was before.
+        """
+        running.bytes_read += counted.bytes_read
+        running.seconds_reading += counted.seconds_reading
+        if running.bytes_read or running.seconds_reading > 0:
+            running.source = running.bytes_read, running.seconds_reading
+        bytes_read, seconds_reading = running.source
+        pace = Pace(
+            seconds=at - running.judged_at,
+            bytes_done=bytes_done - running.bytes_at_judgement,
+            bytes_read=bytes_read,
+            seconds_reading=seconds_reading,
+            readers=counted.threads,
+        )
+        values: dict[Metric, float] = {}
         source = pace.source_bytes_per_second
         if source is not None and isfinite(source):
             values[SOURCE_RATE] = source / MEGABYTE
         if pace.seconds >= self._rules.slow_after_seconds:
-            values[SLOW_TRANSFERS] = float(
-                is_slow(
-                    pace,
-                    under_bytes_per_second=self._rules.slow_under_bytes_per_second,
-                    after_seconds=self._rules.slow_after_seconds,
-                )
+            slow = is_slow(
+                pace,
+                under_bytes_per_second=self._rules.slow_under_bytes_per_second,
+                after_seconds=self._rules.slow_after_seconds,
             )
-        if ended and at > running.began_at:
-            values[TRANSFER_RATE] = bytes_done / (at - running.began_at) / MEGABYTE
+            values[SLOW_TRANSFERS] = float(slow)
+            running.judged_at, running.bytes_at_judgement = at, bytes_done
+            running.bytes_read, running.seconds_reading = 0, 0.0
         return values

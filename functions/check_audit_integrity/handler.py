@@ -34,6 +34,7 @@ from pqtransfer.aws.read_ahead import ReadAheadLogFiles
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.operations.alerts import Alert, AlertSeverity
+from pqtransfer.operations.metrics import INTEGRITY_FINDINGS
 
 SOURCE = "pqtransfer"
 UNFINISHED_DETAIL_TYPE = "AuditCheckUnfinished"
@@ -119,6 +120,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         "findings": summarize(found.findings),
         "finished": report.is_finished,
     }
+    telemetry.put({INTEGRITY_FINDINGS: len(found.findings)})
     telemetry.done(1)
     logger.info("audit log checked", extra={**answer, "evidence": len(found.evidence)})
     return answer

@@ -7,26 +7,23 @@ does not depend on it. Every function and every queue of the given stacks has it
 from collections.abc import Iterator, Mapping, Sequence
 
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_cloudwatch as cloudwatch
-from aws_cdk import aws_cloudwatch_actions as actions
-from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
+from infra.constructs.alarm_maker import PERIOD, AlarmMaker
 from infra.constructs.python_function import PythonFunction
 
 AUDIT_WAITS_AT_MOST = Duration.minutes(10)
 """What a witness and a check are given as well, before the log counts as stale."""
 WORK_WAITS_AT_MOST = Duration.hours(2)
-PERIOD = Duration.minutes(5)
 
 
 class Alarms(Construct):
-    """Alarms for everything in `stacks`, which tell `topic`.
+    """Alarms for everything in `stacks`.
 
     Args:
         stacks: where functions and queues are looked for.
-        topic: the administrators.
+        alarms: makes them.
         runs_within: of functions that the clock starts, by name: within what time one run has to be seen.
     """
 
@@ -36,11 +33,11 @@ class Alarms(Construct):
         id: str,
         *,
         stacks: Sequence[Stack],
-        topic: sns.ITopic,
+        alarms: AlarmMaker,
         runs_within: Mapping[str, Duration],
     ) -> None:
         super().__init__(scope, id)
-        self._action = actions.SnsAction(topic)
+        self._alarms = alarms
         for function in find_functions(stacks):
             self._watch_function(function, runs_within.get(function.package_name))
         for queue in find_queues(stacks):
@@ -49,10 +46,10 @@ class Alarms(Construct):
     def _watch_function(self, function: PythonFunction, runs_within: Duration | None) -> None:
         name = function.package_name
         failing = function.function.metric_errors(period=PERIOD, statistic="Sum")
-        self._alarm(f"{name}-failing", "function-failing", failing, f"the function {name} fails", over=0)
+        self._alarms.make(f"{name}-failing", "function-failing", failing, f"the function {name} fails", over=0)
         if runs_within is None:
             return
-        self._alarm(
+        self._alarms.make(
             f"{name}-silent",
             "function-silent",
             function.function.metric_invocations(period=runs_within, statistic="Sum"),
@@ -65,36 +62,14 @@ class Alarms(Construct):
         path = queue.node.path.partition("/")[2].replace("/", "-")
         if queue.dead_letter_queue is None:
             given_up = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
-            self._alarm(f"{path}-given-up", "messages-given-up", given_up, f"messages were given up: {path}", over=0)
+            self._alarms.make(
+                f"{path}-given-up", "messages-given-up", given_up, f"messages were given up: {path}", over=0
+            )
             return
         at_most = AUDIT_WAITS_AT_MOST if queue.fifo else WORK_WAITS_AT_MOST
         age = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         says = f"a message of {path} has waited for more than {at_most.to_minutes():.0f} minutes"
-        self._alarm(f"{path}-waiting", "messages-waiting", age, says, over=at_most.to_seconds())
-
-    def _alarm(
-        self,
-        id: str,
-        runbook: str,
-        metric: cloudwatch.IMetric,
-        says: str,
-        *,
-        over: float | None = None,
-        under: float | None = None,
-    ) -> None:
-        """Silence is good news where too much is looked for, and bad news where too little is."""
-        operators, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
-        alarm = cloudwatch.Alarm(
-            self,
-            id,
-            metric=metric,
-            threshold=under if over is None else over,
-            comparison_operator=operators.LESS_THAN_THRESHOLD if over is None else operators.GREATER_THAN_THRESHOLD,
-            evaluation_periods=1,
-            treat_missing_data=missing.BREACHING if over is None else missing.NOT_BREACHING,
-            alarm_description=f"{says}; follow docs/runbooks/{runbook}.md",
-        )
-        alarm.add_alarm_action(self._action)
+        self._alarms.make(f"{path}-waiting", "messages-waiting", age, says, over=at_most.to_seconds())
 
 
 def find_functions(stacks: Sequence[Stack]) -> Iterator[PythonFunction]:

@@ -1,13 +1,17 @@
-"""The alarms on everything else. It comes last, and nothing needs it."""
+"""The alarms on everything else, and the dashboard. It comes last, and nothing needs it."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_elasticloadbalancingv2 as elb
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
-from infra.constructs.alarms import Alarms
+from infra.constructs.alarm_maker import AlarmMaker
+from infra.constructs.alarms import Alarms, find_functions, find_queues
+from infra.constructs.dashboard import Dashboard
+from infra.constructs.worker_alarms import WorkerAlarms
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 
@@ -26,9 +30,10 @@ class AlarmsStack(Stack):
         id: str,
         *,
         environment: EnvironmentConfig,
-        names: Names,  # noqa: ARG002 - as every stack
+        names: Names,
         watched: Sequence[Stack],
         topic: sns.ITopic,
+        health: elb.ApplicationTargetGroup,
         **kwargs: Any,
     ) -> None:
         super().__init__(scope, id, **kwargs)
@@ -39,4 +44,21 @@ class AlarmsStack(Stack):
             ),
         }
         # The embedded cloud counts no invocations: everything would be silent there.
-        Alarms(self, "Alarms", stacks=watched, topic=topic, runs_within={} if environment.is_local else runs_within)
+        alarms = AlarmMaker(self, names=names, topic=topic)
+        Alarms(
+            self,
+            "Alarms",
+            stacks=watched,
+            alarms=alarms,
+            runs_within={} if environment.is_local else runs_within,
+        )
+        Dashboard(
+            self,
+            "Dashboard",
+            environment=environment,
+            names=names,
+            functions=list(find_functions(watched)),
+            queues=list(find_queues(watched)),
+            health=health,
+        )
+        WorkerAlarms(self, "WorkerAlarms", environment=environment, alarms=alarms, health=health)

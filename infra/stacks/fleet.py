@@ -81,6 +81,7 @@ class FleetStack(Stack):
             service=fleet.service,
             access_logs=storage.buckets.access_logs,
         )
+        self.health = balancer.target_group
         add_outputs(
             self,
             Environment=environment.name,

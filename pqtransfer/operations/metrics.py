@@ -110,6 +110,10 @@ WORK_DONE = Metric("WorkDone", Unit.COUNT, "what a function is there for: keys r
 KEYS_RESTORED = Metric("KeysRestored", Unit.COUNT, "keys that came back from their backups in a drill")
 KEY_RESTORES_FAILED = Metric("KeyRestoresFailed", Unit.COUNT, "keys that did not")
 
+# --- the audit log, by its check
+
+INTEGRITY_FINDINGS = Metric("IntegrityFindings", Unit.COUNT, "what a check of the audit log found wrong")
+
 METRICS: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))
 """All of them."""
 

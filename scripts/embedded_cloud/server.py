@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pqtransfer.errors import UnavailableError
+from scripts.toolchain import ROOT
 
 HOST = "127.0.0.1"
 REGION = "us-east-1"
@@ -61,7 +62,8 @@ def start_server(folder: Path, *, port: int | None, obeys_policies: bool = True)
     log = folder / "cloud.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ministack"],
+            [sys.executable, "-m", "scripts.embedded_cloud.emulator"],
+            cwd=ROOT,
             env={**_variables(folder, port=chosen, secret=secret), "AUTH": str(obeys_policies).lower()},
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -1,10 +1,15 @@
 """Whoever says nothing is noticed: every function and queue has an alarm that does not depend on it."""
 
 import json
+import re
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from pqtransfer.operations.metrics import NAMESPACE, get_metric
+from scripts.embedded_cloud.alarm_evaluation import Point, evaluate
 from scripts.toolchain import ROOT
 from tests.infra.conftest import Synthesize, Synthesized
 
@@ -14,6 +19,10 @@ pytestmark = pytest.mark.requirement("D7.5", "S4.7")
 def alarms_on(synthesized: Synthesized, metric: str) -> list[dict[str, Any]]:
     alarms = synthesized.resources("AWS::CloudWatch::Alarm", "Alarms").values()
     return [each for each in alarms if each["MetricName"] == metric]
+
+
+def read_page(alarm: dict[str, Any]) -> str:
+    return str(alarm["AlarmDescription"].partition("follow ")[2])
 
 
 def test_every_function_that_fails_is_told(synthesized: Synthesized) -> None:
@@ -48,14 +57,93 @@ def test_a_witness_or_check_that_does_not_run_is_told(synthesize: Synthesize, en
 
 
 def test_every_alarm_tells_the_administrators_and_has_a_page(synthesized: Synthesized) -> None:
-    """The topic lets CloudWatch publish, and its key lets it encrypt."""
-    for alarm in synthesized.resources("AWS::CloudWatch::Alarm").values():
-        if "decide_scaling runs" not in alarm["AlarmDescription"]:  # what that one calls is a function
-            assert "AdministratorsTopic" in json.dumps(alarm["AlarmActions"])
-        page = alarm["AlarmDescription"].partition("follow ")[2]
-        assert (ROOT / page).is_file(), page
+    """By itself, or as part of a composite one. The topic lets CloudWatch publish, and its key lets it encrypt."""
+    resources = synthesized.template("Alarms")["Resources"]
+    composites = list(synthesized.resources("AWS::CloudWatch::CompositeAlarm").values())
+    assert len(composites) == (0 if synthesized.environment == "local" else 1)
+    rules = json.dumps([each["AlarmRule"] for each in composites])
+    for name, resource in resources.items():
+        if resource["Type"] not in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+            continue
+        alarm = resource["Properties"]
+        tells = "AdministratorsTopic" in json.dumps(alarm.get("AlarmActions", []))
+        assert tells != (f'"{name}"' in rules), name
+        assert (ROOT / read_page(alarm)).is_file(), name
     (policy,) = synthesized.resources("AWS::SNS::TopicPolicy").values()
     allowed = [each["Principal"] for each in policy["PolicyDocument"]["Statement"]]
     assert {"Service": "cloudwatch.amazonaws.com"} in allowed
     keys = synthesized.resources("AWS::KMS::Key", "AuditLog").values()
     assert "cloudwatch.amazonaws.com" in json.dumps([each["KeyPolicy"] for each in keys])
+
+
+def minutes(values: dict[int, float]) -> Callable[[float], list[Point]]:
+    """A number for each of some minutes: 0 is the one that runs, -1 the one before."""
+    return lambda now: [Point(now + 60 * minute, value) for minute, value in values.items()]
+
+
+NOTHING = minutes({})
+FIRES = {
+    "transfer-slow": (minutes({-1: 1}), minutes({-1: 0})),
+    "memory-high": (minutes({0: 80.1}), minutes({0: 80})),
+    "cpu-high": (minutes(dict.fromkeys(range(-4, 1), 71)), minutes({**dict.fromkeys(range(-4, 1), 99), -2: 70})),
+    "worker-unhealthy": (minutes({-1: 1, 0: 1}), minutes({-1: 0, 0: 1})),
+    "key-exchange-failed": (minutes({0: 1}), minutes({0: 0})),
+    "audit-log-tampered": (minutes({0: 1}), minutes({0: 0})),
+    "key-restore-failed": (minutes({0: 2}), minutes({0: 0})),
+    "function-failing": (minutes({0: 1}), minutes({0: 0})),
+    "function-silent": (NOTHING, minutes({-1: 1})),
+    "messages-waiting": (minutes({0: 7201}), minutes({0: 599})),
+    "messages-given-up": (minutes({0: 1}), minutes({0: 0})),
+}
+"""Kind -> numbers under which each alarm of it goes off, and numbers under which none does."""
+
+
+@pytest.mark.requirement("D3.1", "D3.2", "D3.3")
+@pytest.mark.parametrize("kind", [pytest.param(each, marks=pytest.mark.fires(each)) for each in FIRES])
+def test_an_alarm_goes_off_when_it_should_and_not_before(synthesize: Synthesize, kind: str) -> None:
+    """Evaluated as CloudWatch does, as production has it."""
+    alarms = synthesize("production").resources("AWS::CloudWatch::Alarm").values()
+    of_kind = [each for each in alarms if read_page(each) == f"docs/runbooks/{kind}.md"]
+    assert of_kind
+    now = time.time() // 86400 * 86400 + 43_230  # in the middle of a minute, an hour, and a day
+    for alarm in of_kind:
+        bad, good = (points(now) for points in FIRES[kind])
+        assert evaluate(alarm, bad, now=now).state == "ALARM", alarm["AlarmName"]
+        assert evaluate(alarm, good, now=now).state == "OK", alarm["AlarmName"]
+
+
+def test_every_kind_of_alarm_has_a_test_that_makes_it_go_off(synthesize: Synthesize) -> None:
+    """Whoever adds one shows that it works. (A composite one is made of others.)"""
+    alarms = synthesize("production").resources("AWS::CloudWatch::Alarm").values()
+    kinds = {re.fullmatch(r"docs/runbooks/([a-z-]+)\.md", read_page(each)).group(1) for each in alarms}  # type: ignore[union-attr]
+    texts = [path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    marked = {kind for text in texts for kind in re.findall(r"mark\.fires\(\"([a-z-]+)\"\)", text)}
+    assert kinds <= marked | FIRES.keys()
+
+
+@pytest.mark.requirement("D3.2", "D3.3")
+def test_alarms_watch_what_workers_and_functions_publish(synthesized: Synthesized) -> None:
+    """By a name that is in the catalogue; for the thresholds that were asked for."""
+    alarms = synthesized.resources("AWS::CloudWatch::Alarm").values()
+    ours = [each for each in alarms if each["Namespace"] == NAMESPACE]
+    assert len(ours) == 6
+    assert {get_metric(each["MetricName"]) for each in ours}
+    for alarm in ours:
+        assert {each["Name"] for each in alarm["Dimensions"]} == {"environment", "service"}
+        assert synthesized.environment in [each["Value"] for each in alarm["Dimensions"]]
+    limits = {each["MetricName"]: (each["Threshold"], each["Period"], each["EvaluationPeriods"]) for each in ours}
+    assert limits["MemoryPercent"] == (80, 60, 1)
+    assert limits["CpuPercent"] == (70, 60, 5)
+
+
+@pytest.mark.requirement("D3.1")
+def test_the_dashboard_has_a_row_for_each_question(synthesized: Synthesized) -> None:
+    """Under the environment's name; every metric of ours on it is in the catalogue."""
+    (dashboard,) = synthesized.resources("AWS::CloudWatch::Dashboard").values()
+    assert dashboard["DashboardName"] == f"pqtransfer-{synthesized.environment}"
+    body = json.dumps(dashboard["DashboardBody"])
+    for question in ("slow", "failing", "piling up", "about to fill", "insecure"):
+        assert f"{question}?" in body
+    for name in re.findall(rf"{NAMESPACE}\W+([A-Za-z]+)\W", body):
+        if name[0].isupper():
+            get_metric(name)
