@@ -40,7 +40,7 @@ class MetricsBridge:
         self._prefix = f"/pqtransfer/{environment}/functions/"
         self._files: dict[Path, int] = {}
         self._since_ms: dict[str, int] = {}
-        self._seen: dict[str, set[str]] = defaultdict(set)
+        self._seen: dict[str, set[tuple[str, int, str]]] = defaultdict(set)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="metrics-bridge", daemon=True)
@@ -107,12 +107,14 @@ class MetricsBridge:
         since, seen = self._since_ms.get(group, 0), self._seen[group]
         pages = self._logs.get_paginator("filter_log_events").paginate(logGroupName=group, startTime=since)
         for event in sorted((each for page in pages for each in page["events"]), key=lambda each: each["timestamp"]):
-            if event["eventId"] in seen:
+            # The emulator gives events no id; the stream is that of one run.
+            known = (event.get("logStreamName", ""), event["timestamp"], event["message"])
+            if known in seen:
                 continue
             if event["timestamp"] > self._since_ms.get(group, 0):
                 self._since_ms[group] = event["timestamp"]
                 seen.clear()
-            seen.add(event["eventId"])
+            seen.add(known)
             yield event
 
 
