@@ -7,6 +7,7 @@ from typing import Any
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.decide_scaling.measuring import measure_queue
 from functions.decide_scaling.scaling import Scaling
 from functions.decide_scaling.settings import DecideScalingSettings
 from pqtransfer.aws.alerts import EventBridgeAlerts
@@ -14,16 +15,20 @@ from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.aws.fleet import EcsFleet
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.scaling_history import DynamoDecisionHistory
 from pqtransfer.aws.workload import FleetMetrics, QueueDepth, WaitingTransfers
 from pqtransfer.environment import load_settings
+from pqtransfer.operations.metrics import WORKERS_DESIRED
 
 SOURCE = "pqtransfer"
 
 logger = Logger(service="decide_scaling")
+telemetry = FunctionTelemetry("decide_scaling")
 
 
 @logger.inject_lambda_context(clear_state=True)
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  # noqa: ARG001 - what it is run by
     """Decide and carry it out; the decision in short."""
     decision = _connect().run(now=datetime.now(UTC), correlation_id=f"scaling-{context.aws_request_id}")
@@ -37,6 +42,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:  #
         "says": decision.says,
         "missing": list(decision.missing),
     }
+    telemetry.put({WORKERS_DESIRED: decision.desired})
+    telemetry.done(1)
     logger.info("decided", extra=told)
     return {"decided": True, **told}
 
@@ -58,4 +65,5 @@ def _connect() -> Scaling:
             session, queue_url=settings.audit_queue_url, service="decide-scaling", spool_directory=None
         ),
         alerts=EventBridgeAlerts(bus),
+        publish=lambda seen: telemetry.put(measure_queue(seen)),
     )

@@ -57,9 +57,13 @@ class Metrics(Protocol):
     def read(self, *, now: datetime) -> tuple[Sequence[float], float | None]: ...
 
 
+def ignore_observation(_seen: Observation) -> None:
+    """Nobody else wants to know."""
+
+
 @dataclass(frozen=True)
 class Scaling:
-    """Scales one service by its ports."""
+    """Scales one service by its ports. `publish` is told of what was seen."""
 
     service: str
     policy: ScalingPolicy
@@ -70,6 +74,7 @@ class Scaling:
     history: DecisionHistory
     trail: AuditTrail
     alerts: Alerts
+    publish: Callable[[Observation], None] = ignore_observation
 
     def run(self, *, now: datetime, correlation_id: str) -> Decision | None:
         """Decide, and carry it out; None when another run did.
@@ -79,7 +84,9 @@ class Scaling:
             AuditUnavailableError: the decision could not be put on record, and is not carried out.
         """
         recent = self.history.read_recent(limit=REMEMBERED)
-        decision = decide(self._observe(now), self.policy, recent=[each.decision for each in recent])
+        seen = self._observe(now)
+        self.publish(seen)
+        decision = decide(seen, self.policy, recent=[each.decision for each in recent])
         number = recent[0].number + 1 if recent else 1
         facts = describe_scaling(decision, service=self.service, correlation_id=correlation_id)
         if facts:

@@ -94,6 +94,7 @@ FIRES = {
     "function-silent": (NOTHING, minutes({-1: 1})),
     "messages-waiting": (minutes({0: 7201}), minutes({0: 599})),
     "messages-given-up": (minutes({0: 1}), minutes({0: 0})),
+    "fleet-at-limit": (minutes({0: 100_000}), minutes({0: 0})),
 }
 """Kind -> numbers under which each alarm of it goes off, and numbers under which none does."""
 
