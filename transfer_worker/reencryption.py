@@ -21,7 +21,7 @@ from pqtransfer.transfers.container import open_data_key, read_envelope
 from pqtransfer.transfers.encrypting import EncryptedContainer, EncryptionOrder, encrypt_model
 from pqtransfer.transfers.folder import Folder
 from pqtransfer.transfers.job import JobContext
-from pqtransfer.transfers.reencrypting import DecryptedContainer
+from pqtransfer.transfers.reencrypting import DecryptedContainer, name_origin
 from pqtransfer.transfers.request import TransferRequest
 
 
@@ -96,7 +96,7 @@ class Reencryption:
             signing_key=signing_key,
             recipients=tuple(recipients),
             created_at=self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-            metadata=body.metadata,
+            metadata=name_origin(body.metadata, body.transfer_id),
             expected_size_bytes=body.plaintext_length,
             expected_sha256=body.plaintext_sha256,
             part_size_bytes=body.part_size,

@@ -1,5 +1,8 @@
 """Let old keys go: RETIRING to RETIRED, RETIRED to DESTROYED once nothing needs them, and secrets that nobody needs.
 
+Whoever moves envelopes is told once a day of a key that is RETIRED and still has some: what was lost of its work begins
+anew, until none is left or nobody here can move them.
+
 A key that was revoked while it was in use keeps its private half as long as one that is RETIRED: for the answer to its
 loss. Then it goes like that, if no envelope is left under it.
 
@@ -16,7 +19,7 @@ from datetime import datetime, timedelta
 from functions.rotate_keys.records import describe_step
 from pqtransfer.audit.trail import AuditTrail
 from pqtransfer.crypto.keypairs import KeyPurpose
-from pqtransfer.errors import PqtransferError
+from pqtransfer.errors import PqtransferError, UnavailableError
 from pqtransfer.keys.backups import BackupStore, name_backup
 from pqtransfer.keys.custody import PrivateKeyVault
 from pqtransfer.keys.dependents import KeyDependents
@@ -25,7 +28,7 @@ from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.orders import KeyAnnouncer, KeyOrder
 from pqtransfer.keys.participant import KeyVersion, RegisteredParticipant
 from pqtransfer.keys.registry import KeyRegistry
-from pqtransfer.keys.rotation import DueStep, KeySummary, RotationPolicy, find_due_keys, not_before
+from pqtransfer.keys.rotation import DueStep, KeySummary, RotationPolicy, find_due_keys, is_told_again, not_before
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class KeySettler:
         """
         registered = self.registry.load(order.participant)
         for key in self._due(registered, DueStep.TELL):
-            self._tell_again(registered, key)
+            if key.state is not KeyState.RETIRED or self._is_said_to_be_needed(key):
+                self._tell_again(registered, key)
         destroyed, kept, unknown = [], [], []
         for key in self._due(registered, DueStep.DESTROY):
             needed = self._is_needed(key)
@@ -69,6 +73,8 @@ class KeySettler:
                 unknown.append(key)
             elif needed:
                 kept.append(key)
+                if key.state is KeyState.RETIRED and is_told_again(KeySummary.of(key), now=self.now):
+                    self._tell_again(registered, key)
             else:
                 destroyed.append(self._destroy(key, registered, order))
         for key in self._due(registered, DueStep.DISCARD):
@@ -104,6 +110,15 @@ class KeySettler:
                     rotated_at=new.activated_at or self.now,
                 )
             )
+
+    def _is_said_to_be_needed(self, key: KeyVersion) -> bool:
+        """For telling the others, the index's word will do."""
+        if key.purpose is KeyPurpose.SIGNING:
+            return False
+        try:
+            return self.dependents.has_dependents(key.key_id)
+        except UnavailableError:
+            return False
 
     def _is_needed(self, key: KeyVersion) -> bool | None:
         """None when it cannot be told. Signatures are checked with the public half, which stays."""

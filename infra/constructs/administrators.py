@@ -7,6 +7,7 @@ from aws_cdk import aws_kms as kms
 from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.constructs.event_bus import TransferEvents
 from infra.environments import EnvironmentConfig
 from pqtransfer.aws.alerts import ALERT_DETAIL_TYPE
 
@@ -15,7 +16,7 @@ class Administrators(Construct):
     """An encrypted topic. The bus and alarms may publish to it; each address has to confirm that it wants that."""
 
     def __init__(
-        self, scope: Construct, id: str, *, environment: EnvironmentConfig, bus_name: str, key: kms.IKey
+        self, scope: Construct, id: str, *, environment: EnvironmentConfig, bus: TransferEvents, key: kms.IKey
     ) -> None:
         super().__init__(scope, id)
         self.topic = sns.Topic(
@@ -33,9 +34,15 @@ class Administrators(Construct):
             self,
             "Alerts",
             description="Every alert goes to the administrators",
-            event_bus_name=bus_name,
+            event_bus_name=bus.name,
             event_pattern={"source": ["pqtransfer"], "detail-type": [ALERT_DETAIL_TYPE]},
-            targets=[events.CfnRule.TargetProperty(id="Administrators", arn=self.topic.topic_arn)],
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="Administrators",
+                    arn=self.topic.topic_arn,
+                    dead_letter_config=bus.undelivered.configuration,
+                )
+            ],
         )
         self.topic.add_to_resource_policy(
             iam.PolicyStatement(

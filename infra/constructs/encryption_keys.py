@@ -34,7 +34,8 @@ def _make_key(scope: Construct, id: str, environment: EnvironmentConfig, purpose
 
 
 def _let_services_use(key: kms.Key, names: Names) -> None:
-    """CloudWatch Logs and EventBridge act in their own name: each may use the key for our groups and our bus alone."""
+    """CloudWatch Logs and EventBridge act in their own name: each may use the key for our groups, our bus, and
+    what rules could not deliver."""
     stack = Stack.of(key)
     key.add_to_resource_policy(
         iam.PolicyStatement(
@@ -67,6 +68,20 @@ def _let_services_use(key: kms.Key, names: Names) -> None:
                         service="events", resource="event-bus", resource_name=names.event_bus
                     ),
                 }
+            },
+        )
+    )
+    key.add_to_resource_policy(
+        iam.PolicyStatement(
+            sid="UndeliveredEvents",
+            principals=[iam.ServicePrincipal("events.amazonaws.com")],
+            actions=["kms:Decrypt", "kms:GenerateDataKey"],
+            resources=["*"],
+            conditions={
+                "StringEquals": {"aws:SourceAccount": stack.account},
+                "ArnLike": {
+                    "aws:SourceArn": stack.format_arn(service="events", resource="rule", resource_name="*"),
+                },
             },
         )
     )

@@ -5,6 +5,8 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kms as kms
 from constructs import Construct
 
+from infra.constructs.undelivered_events import UndeliveredEvents
+from infra.environments import EnvironmentConfig
 from infra.names import Names
 
 EVENT_SOURCE = "pqtransfer"
@@ -12,12 +14,14 @@ EVENT_SOURCE = "pqtransfer"
 
 
 class TransferEvents(Construct):
-    """A bus of our own. Its events are encrypted under the data key, which names it in its policy."""
+    """A bus of our own, encrypted under the data key, whose policy names it; and what it could not deliver."""
 
-    def __init__(self, scope: Construct, id: str, *, names: Names, key: kms.IKey, embedded: bool) -> None:
-        """`embedded`: this is the embedded cloud, whose requests carry no condition keys."""
+    def __init__(
+        self, scope: Construct, id: str, *, environment: EnvironmentConfig, names: Names, key: kms.IKey
+    ) -> None:
         super().__init__(scope, id)
-        self._embedded = embedded
+        self._embedded = environment.is_local  # whose requests carry no condition keys
+        self.undelivered = UndeliveredEvents(self, "Undelivered", environment=environment, key=key)
         self.name = names.event_bus
         # The L2 construct would add to the key's policy, and make the storage stack depend on this one.
         self.bus = events.CfnEventBus(self, "Bus", name=names.event_bus, kms_key_identifier=key.key_arn)

@@ -44,7 +44,8 @@ class ClockTrigger(Construct):
 class BusTrigger(Construct):
     """Runs a function for each event of this type from this source, ours if none is named.
 
-    What fails in the end is kept in `failures`, where they are given. The function needs `failures.report()` then:
+    What does not reach the function is kept in the bus's dead-letter queue; what the function fails at in the end, in
+    `failures`, where they are given. The function needs `failures.report()` then:
     Lambda writes there in its name.
     """
 
@@ -66,7 +67,7 @@ class BusTrigger(Construct):
             description=f"Runs {function.package_name} for {detail_type}",
             event_bus_name=bus.name,
             event_pattern={"source": [source], "detail-type": [detail_type]},
-            targets=[_target(function)],
+            targets=[_target(function, dead_letter_config=bus.undelivered.configuration)],
         )
         rule.node.add_dependency(bus.bus)
         _let_call(self, rule, function)
@@ -87,8 +88,15 @@ class BusTrigger(Construct):
         )
 
 
-def _target(function: PythonFunction, *, input: str | None = None) -> events.CfnRule.TargetProperty:
-    return events.CfnRule.TargetProperty(id="Function", arn=function.function.function_arn, input=input)
+def _target(
+    function: PythonFunction,
+    *,
+    input: str | None = None,
+    dead_letter_config: events.CfnRule.DeadLetterConfigProperty | None = None,
+) -> events.CfnRule.TargetProperty:
+    return events.CfnRule.TargetProperty(
+        id="Function", arn=function.function.function_arn, input=input, dead_letter_config=dead_letter_config
+    )
 
 
 def _let_call(scope: Construct, rule: events.CfnRule, function: PythonFunction) -> None:

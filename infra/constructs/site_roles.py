@@ -13,6 +13,7 @@ from infra.constructs.grants import DataStores
 from infra.constructs.stream_trigger import StreamFailures
 from infra.constructs.tables import TRANSFER_INDEXES
 from infra.constructs.transfer_queue import TransferQueue
+from infra.constructs.undelivered_events import UndeliveredEvents
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.names import Names
 
@@ -30,6 +31,7 @@ class SiteRoles(Construct):
         audit: AuditStores,
         queue: TransferQueue,
         failures: StreamFailures,
+        undelivered: UndeliveredEvents,
         register_participant: lambda_.IFunction,
         key_functions: Sequence[lambda_.IFunction],
     ) -> None:
@@ -51,7 +53,7 @@ class SiteRoles(Construct):
             grants.use_table("WriteTransfers", stores.transfers, "PutItem", "UpdateItem"),
             iam.PolicyStatement(sid="Submit", actions=["sqs:SendMessage"], resources=[queue.requests.queue_arn]),
         ]
-        given_up = [queue.dead_letters.queue_arn, failures.queue.queue_arn]
+        given_up = [queue.dead_letters.queue_arn, failures.queue.queue_arn, undelivered.queue.queue_arn]
         operates = [
             *submits,
             *audit_grants.read_audit(audit, stack),

@@ -70,7 +70,7 @@ class AuditFunctionsStack(Stack):
             self,
             "Administrators",
             environment=environment,
-            bus_name=names.event_bus,
+            bus=control.bus,
             key=audit.stores.key,
         )
         add_outputs(

@@ -40,7 +40,7 @@ class ControlStack(Stack):
         super().__init__(scope, id, **kwargs)
         stores = storage.stores
         self.queue = TransferQueue(self, "Queue", environment=environment, key=stores.data_key)
-        self.bus = TransferEvents(self, "Events", names=names, key=stores.data_key, embedded=environment.is_local)
+        self.bus = TransferEvents(self, "Events", environment=environment, names=names, key=stores.data_key)
         recovery_public_key = read_recovery_key(environment)
         boundary = ParticipantBoundary(self, "ParticipantBoundary", names=names, stores=stores)
         self.functions = functions = FunctionFactory(
@@ -113,6 +113,7 @@ class ControlStack(Stack):
             audit=audit.stores,
             queue=self.queue,
             failures=failures,
+            undelivered=self.bus.undelivered,
             register_participant=register.function,
             key_functions=(keys.rotate.function, keys.drill.function),
         )

@@ -178,11 +178,15 @@ def receive(
 ) -> None:
     """Receive a model: check who sent it, decrypt it, and only then give it its name.
 
-    Interrupted, the same command goes on with the parts that are missing.
+    Interrupted, the same command goes on with the parts that are missing. A model that was re-encrypted under another
+    id, because a key was lost, is received from there once both manifests show that it is the same.
     """
     client = connect(deployment)
     if wait:
         watch_to_end(client, transfer_id, as_json=as_json)
+    asked_for, transfer_id = transfer_id, client.find_current(transfer_id, sender=sender).transfer_id
+    if transfer_id != asked_for:
+        typer.echo(f"{asked_for} was re-encrypted as {transfer_id}: the same model of the same sender", err=True)
     if out is None:
         out = Path(name_file(client.read_manifest(transfer_id, sender=sender, minimum_suite_id=minimum_suite)))
     with show_progress("decrypting", quiet=as_json) as display:
@@ -198,6 +202,7 @@ def receive(
     fields = {
         "file": str(received.path),
         "transfer_id": transfer_id,
+        **({} if transfer_id == asked_for else {"asked_for": asked_for}),
         "sender": received.manifest.sender,
         "suite": received.manifest.suite,
         "bytes": size_bytes,

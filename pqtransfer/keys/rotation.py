@@ -123,6 +123,8 @@ def find_due_step(key: KeySummary, *, policy: RotationPolicy, patience: timedelt
             return DueStep.TELL
         case KeyState.RETIRED if managed and age >= timedelta(days=policy.retired_days):
             return DueStep.DESTROY
+        case KeyState.RETIRED if is_told_again(key, now=now):
+            return DueStep.TELL
         case KeyState.DESTROYED if managed:
             return DueStep.DISCARD
         case KeyState.REVOKED if managed and key.activated_at is None:
@@ -131,6 +133,15 @@ def find_due_step(key: KeySummary, *, policy: RotationPolicy, patience: timedelt
             return DueStep.DESTROY
         case _:
             return None
+
+
+def is_told_again(key: KeySummary, *, now: datetime) -> bool:
+    """Whether the others are told once more of a key that is RETIRED: once a day, for about two searches.
+
+    Envelopes may still be under it whose turn was lost: whoever moves them begins anew when told.
+    """
+    age = now - key.in_state_since
+    return age >= timedelta(days=1) and age % timedelta(days=1) < TELL_WITHIN
 
 
 def find_due_keys(

@@ -27,6 +27,7 @@ from pqtransfer.recording.transfers import TransferFacts
 from pqtransfer.sdk.audit import ReceivingRecorder, record_key_uses
 from pqtransfer.sdk.connections import Connections
 from pqtransfer.sdk.deployment import Deployment
+from pqtransfer.sdk.following import find_current
 from pqtransfer.sdk.local_folder import LocalFolder
 from pqtransfer.sdk.local_journal import LocalCheckpointStore
 from pqtransfer.sdk.reader import ModelReader
@@ -192,6 +193,17 @@ class Client(Connections):
             IntegrityError: it was changed.
         """
         return self._begin(transfer_id, sender, minimum_suite_id, actor=self.caller).read_manifest().body
+
+    def find_current(self, transfer_id: str, *, sender: str | None = None) -> TransferRecord:
+        """The transfer to receive: `transfer_id`, or the one that its model was re-encrypted as after a key was lost.
+
+        What the ledger says of that is not believed: both manifests have to show it (`pqtransfer.sdk.following`).
+
+        Raises:
+            TransferNotFoundError: there is no such transfer.
+            NotTheSameModelError: they do not.
+        """
+        return find_current(self, transfer_id, sender=sender)
 
     def open_model(
         self, transfer_id: str, *, reader: KeyHolder, sender: str | None = None, minimum_suite_id: str | None = None

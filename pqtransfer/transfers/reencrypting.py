@@ -10,17 +10,29 @@ for each part in flight.
 
 import hashlib
 import hmac
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from cryptography.utils import Buffer
 
 from pqtransfer.crypto.floe import FloeCipher
 from pqtransfer.crypto.geometry import SEGMENT_CAPACITY_BYTES, SEGMENT_SIZE_BYTES, ByteRange
-from pqtransfer.crypto.manifest import Manifest
+from pqtransfer.crypto.manifest import Manifest, require_metadata
 from pqtransfer.crypto.payload import DamagedPartError
 from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.errors import InputError
 from pqtransfer.transfers.container import find_payload, open_cipher
 from pqtransfer.transfers.folder import Folder, RangeSource, StoredObject
+
+REENCRYPTS = "pqtransfer.reencrypts"
+"""The name in the metadata of a manifest under which a sender says whose model it holds: a transfer id."""
+
+
+def name_origin(metadata: Mapping[str, str], transfer_id: str) -> dict[str, str]:
+    """The metadata of a re-encryption of this transfer. Where there is no room for the id, it is left out."""
+    try:
+        return require_metadata({**metadata, REENCRYPTS: transfer_id})
+    except InputError:
+        return dict(metadata)
 
 
 class DecryptedContainer:

@@ -48,7 +48,7 @@ class InMemoryDependents:
         """When the containers were read again."""
 
     def has_dependents(self, key_id: str, *, since: datetime | None = None) -> bool:
-        if since is None or since >= self.reread_at:
+        if since is not None and since >= self.reread_at:
             raise DependentsUnknownError(key_id, "the containers have not been read again")
         if key_id in self.unknown:
             raise DependentsUnknownError(key_id, "the index does not answer")

@@ -351,3 +351,33 @@ def test_variables_hold_no_secret(synthesized: Synthesized) -> None:
     ]
     assert variables
     assert [each for each in variables if names.search(each)] == ["PQTRANSFER_SECRETS_KEY_ARN"] * 2
+
+
+def test_what_a_rule_of_the_bus_cannot_deliver_is_kept(synthesized: Synthesized) -> None:
+    """Every target of a rule on the bus, in whatever stack, names the one dead-letter queue; rules alone may send
+    there, also under its key, and an alarm watches it."""
+    rules = [
+        rule
+        for stack in STACKS
+        for rule in synthesized.resources("AWS::Events::Rule", stack).values()
+        if "EventBusName" in rule
+    ]
+    assert len(rules) >= 6
+    targets = [target for rule in rules for target in rule["Targets"]]
+    assert all("Undelivered" in str(target["DeadLetterConfig"]) for target in targets)
+    [policy] = [
+        each
+        for name, each in synthesized.resources("AWS::SQS::QueuePolicy", "Control").items()
+        if "Undelivered" in name
+    ]
+    [statement] = [each for each in policy["PolicyDocument"]["Statement"] if each.get("Sid") == "RulesOfThisAccount"]
+    assert statement["Principal"] == {"Service": "events.amazonaws.com"}
+    assert statement["Action"] == "sqs:SendMessage"
+    assert "aws:SourceArn" in str(statement["Condition"])
+    [key] = [
+        each for name, each in synthesized.resources("AWS::KMS::Key", "Storage").items() if name.startswith("KeysData")
+    ]
+    [usable] = [each for each in key["KeyPolicy"]["Statement"] if each.get("Sid") == "UndeliveredEvents"]
+    assert set(usable["Action"]) == {"kms:Decrypt", "kms:GenerateDataKey"}
+    alarms = synthesized.resources("AWS::CloudWatch::Alarm", "Alarms")
+    assert any("Undelivered" in name and "givenup" in name for name in alarms)

@@ -1,5 +1,6 @@
 """A key is reported lost, on the deployed cloud: contained at once, seen to without anybody's help, and told."""
 
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import suppress
@@ -86,6 +87,12 @@ def test_a_lost_key_is_contained_and_everything_under_it_is_seen_to(
         assert not sites.opens(task["replacement_id"], stolen)
         with pytest.raises(SupersededError):
             sites.receive_sha256(record.transfer_id, reader="lost-b")
+        out = sites.folder / f"followed-{label}"
+        followed = sites.require(
+            *("receive", record.transfer_id, "--as", "lost-b", "--out", out, "--json"), role="recipient"
+        ).answer
+        assert (followed["transfer_id"], followed["asked_for"]) == (task["replacement_id"], record.transfer_id)
+        assert hashlib.sha256(out.read_bytes()).hexdigest() == sites.sha256_of(label)
         assert sites.versions(record.transfer_id) == {"manifest.json"}
     assert sites.receive_sha256(tasks[to_x.transfer_id]["replacement_id"], reader="lost-x") == sites.sha256_of("to-x")
     assert tasks[from_x.transfer_id]["state"] == "FOR_SENDER"

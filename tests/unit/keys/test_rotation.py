@@ -56,9 +56,12 @@ def days(count: float) -> timedelta:
         (summary(RETIRING, age=timedelta(hours=2), managed=False), None),
         (summary(RETIRING, age=days(7)), DueStep.RETIRE),
         (summary(RETIRING, age=days(7), managed=False), DueStep.RETIRE),
+        (summary(RETIRED, age=days(0.05)), None),  # told already when it was retired
+        (summary(RETIRED, age=days(1)), DueStep.TELL),  # once a day
         (summary(RETIRED, age=days(29.9)), None),
         (summary(RETIRED, age=days(30)), DueStep.DESTROY),
-        (summary(RETIRED, age=days(999), managed=False), None),  # what we do not hold, we do not destroy
+        (summary(RETIRED, age=days(999.5), managed=False), None),  # what we do not hold, we do not destroy
+        (summary(RETIRED, age=days(999), managed=False), DueStep.TELL),
         (summary(DESTROYED, age=days(0)), DueStep.DISCARD),
         (summary(DESTROYED, age=days(9), managed=False), None),
         (summary(REVOKED, age=days(29)), None),  # it was in use: whoever answers the compromise may need it

@@ -88,6 +88,26 @@ def test_a_key_of_which_nobody_knows(world: World) -> None:
 
 
 @pytest.mark.requirement("D4.3")
+def test_envelopes_that_stay_behind_are_moved_again(world: World) -> None:
+    """Of a key that is RETIRED and still needed the others are told once a day, before and after it is due to go; of
+    one that nothing needs, and of a signing key, nobody is told."""
+    old = rotate_out(world, KEM)
+    rotate_out(world, SIGNING)
+    world.dependents.needed.add(old.key_id)
+    settle(world, days=7)
+    world.announcer.told.clear()
+    for hour in range(40 * 24):
+        settle(world, days=7 + hour / 24)
+    told = [each.old_key_id for each in world.announcer.told]
+    assert set(told) == {old.key_id}
+    assert len(told) == 39 * 2  # two searches of each day, from the second day on
+    world.dependents.needed.clear()
+    world.announcer.told.clear()
+    settle(world, days=8)
+    assert world.announcer.told == []
+
+
+@pytest.mark.requirement("D4.3")
 def test_the_word_of_the_index_alone_destroys_nothing(world: World) -> None:
     """The containers were last read again before the key was RETIRED: it stays until they were read after that."""
     old = rotate_out(world, KEM)
@@ -132,7 +152,7 @@ def test_who_is_told_of_keys_that_their_owner_replaced(world: World) -> None:
     succession = sign_succession(old, new.to_public()).to_json().decode()
     registrar.register(RegisterParticipant(name="site-x", kind=ParticipantKind.EXTERNAL, succession=succession))
     asked = settle_order().model_copy(update={"participant": "site-x"})
-    for days, told in ((0.04, 2), (0.1, 0), (7, 2), (8, 0)):
+    for days, told in ((0.04, 2), (0.1, 0), (7, 2), (7.5, 0)):
         now = NOW + timedelta(days=days)
         orders = InMemoryOrders()
         sweeper = KeySweeper(world.registry, orders, InMemoryAlerts(), POLICY, PATIENCE, now)
