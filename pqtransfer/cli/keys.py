@@ -28,10 +28,16 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="The participant.", sh
 def list_keys(
     name: AnyName = None, deployment: DeploymentFile = DEFAULT_DEPLOYMENT, as_json: JsonOption = False
 ) -> None:
-    """List every version of the keys of all participants, or of one."""
-    found = [key for registered in _connect(deployment).list_participants(name) for key in registered.keys]
+    """List every version of the keys of all participants, or of one.
+
+    Of one, it also says how many envelopes are still under each key that is out of use.
+    """
+    keys = _connect(deployment)
+    found = [key for registered in keys.list_participants(name) for key in registered.keys]
+    left = {key.key_id: None if name is None else keys.count_envelopes(key) for key in found}
     if as_json:
-        print_json([describe_key(key) for key in found])
+        counted = [{} if name is None else {"envelopes_left": left[key.key_id]} for key in found]
+        print_json([{**describe_key(key), **count} for key, count in zip(found, counted, strict=True)])
         return
     rows = [
         (
@@ -42,10 +48,12 @@ def list_keys(
             key.suite_id,
             key.key_id[:KEY_ID_DIGITS],
             _show_time(key.state_changed_at or key.activated_at or key.created_at),
+            *(() if name is None else (_show_count(left[key.key_id]),)),
         )
         for key in found
     ]
-    print_table("Keys", ("name", "purpose", "version", "state", "suite", "key id", "since (UTC)"), rows)
+    columns = ("name", "purpose", "version", "state", "suite", "key id", "since (UTC)")
+    print_table("Keys", columns if name is None else (*columns, "envelopes left"), rows)
 
 
 @app.command(epilog=show_examples("pqtransfer keys show hospital-a 92a563790417bd44"))
@@ -55,8 +63,11 @@ def show(
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show one key version: its state and times, and why it was revoked, if it was."""
-    print_fields(describe_key(_connect(deployment).find(name, key)), as_json=as_json)
+    """Show one key version: its state and times, why it was revoked, if it was, and how many envelopes it still has to
+    leave, if it is out of use."""
+    keys = _connect(deployment)
+    found = keys.find(name, key)
+    print_fields({**describe_key(found), "envelopes_left": keys.count_envelopes(found)}, as_json=as_json)
 
 
 @app.command(
@@ -204,6 +215,10 @@ def _connect(deployment: Path) -> "Keys":
     from pqtransfer.sdk.keys import connect_keys
 
     return connect_keys(load_deployment(deployment))
+
+
+def _show_count(count: int | None) -> str:
+    return "-" if count is None else str(count)
 
 
 def _show_time(time: "datetime") -> str:

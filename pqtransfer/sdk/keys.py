@@ -6,9 +6,11 @@ keys.rotate("hospital-a", purposes=[KeyPurpose.KEM])
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import islice
 from uuid import uuid4
 
 from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
+from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.failures import translated
 from pqtransfer.aws.folder import S3Connection
 from pqtransfer.aws.invocation import LambdaFunction, RemoteFunction
@@ -17,7 +19,7 @@ from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.keys.backups import BackupStore, name_backup
-from pqtransfer.keys.lifecycle import may_open
+from pqtransfer.keys.lifecycle import KeyState, may_open
 from pqtransfer.keys.orders import KeyAction, KeyOrder
 from pqtransfer.keys.participant import KeyVersion, ParticipantKind, RegisteredParticipant
 from pqtransfer.keys.registry import KeyRegistry
@@ -32,9 +34,13 @@ from pqtransfer.sdk.key_results import (
     Rotated,
     require_answer,
 )
+from pqtransfer.transfers.dependencies import DependencyIndex, KeyRole, iterate_all
 
 ROTATE_FUNCTION, DRILL_FUNCTION = "rotate_keys", "drill_key_restore"
 WAIT_SECONDS = 60.0
+LEFT_BEHIND = frozenset({KeyState.RETIRING, KeyState.RETIRED, KeyState.REVOKED})
+COUNTED_AT_MOST = 100_000
+"""More are not counted: two hundred pages are asked for."""
 POLL_SECONDS = 0.5
 
 
@@ -46,6 +52,7 @@ class Keys:
         *,
         registry: KeyRegistry,
         backups: BackupStore,
+        envelopes: DependencyIndex,
         give_order: RemoteFunction,
         drill: RemoteFunction,
         asked_by: Callable[[], str],
@@ -54,6 +61,7 @@ class Keys:
     ) -> None:
         self._registry = registry
         self._backups = backups
+        self._envelopes = envelopes
         self._give_order = give_order
         self._drill = drill
         self._asked_by = asked_by
@@ -79,6 +87,19 @@ class Keys:
         if len(key_id_prefix) < LEAST_PREFIX or len(found) != 1:
             raise AmbiguousKeyError(name, key_id_prefix)
         return found[0]
+
+    def count_envelopes(self, key: KeyVersion) -> int | None:
+        """How many containers have an envelope under a KEM key that is out of use, at most `COUNTED_AT_MOST`.
+
+        After a rotation it shows how far the envelopes have moved to the new key. None: the key is in use, or never
+        was, or it only signs.
+
+        Raises:
+            CloudError: the index does not answer.
+        """
+        if key.purpose is not KeyPurpose.KEM or key.state not in LEFT_BEHIND or key.activated_at is None:
+            return None
+        return len(set(islice(iterate_all(self._envelopes, key.key_id, KeyRole.RECIPIENT), COUNTED_AT_MOST)))
 
     def rotate(
         self, name: str, *, purposes: Sequence[KeyPurpose] = tuple(KeyPurpose), wait_seconds: float = WAIT_SECONDS
@@ -223,6 +244,7 @@ def connect_keys(deployment: Deployment) -> Keys:
             S3Connection.open(session, endpoint_url=deployment.endpoint_url).client,
             bucket=deployment.key_backups_bucket,
         ),
+        envelopes=DynamoDependencyIndex.open(session, deployment.envelopes_table, endpoint_url=deployment.endpoint_url),
         give_order=LambdaFunction(functions, function_name=deployment.functions.rotate_keys),
         drill=LambdaFunction(functions, function_name=deployment.functions.drill_key_restore),
         asked_by=ask_who,

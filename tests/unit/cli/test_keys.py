@@ -28,8 +28,10 @@ from pqtransfer.keys.registration import Refusal, Registration, read_registratio
 from pqtransfer.sdk.keyfiles import load_private_identity, save_identity
 from pqtransfer.sdk.keys import Keys
 from pqtransfer.sdk.participants import Participants
+from pqtransfer.transfers.dependencies import Dependency, KeyRole
 from tests.fakes.alerts import InMemoryAlerts
 from tests.fakes.backups import RECOVERY_KEY
+from tests.fakes.dependencies import InMemoryDependencyIndex
 from tests.unit.functions.rotate_keys.world import NAME, NOW, World
 
 INPUT, INTEGRITY, ACCESS, UNAVAILABLE = 2, 3, 4, 5
@@ -40,6 +42,7 @@ class MemoryDeployment:
     """The key service in memory. `carries_out`: whether an order is carried out, or waits for ever."""
 
     world: World = field(default_factory=World)
+    envelopes: InMemoryDependencyIndex = field(default_factory=InMemoryDependencyIndex)
     carries_out: bool = True
     refusal: Refusal | None = None
     clock: float = 0.0
@@ -90,6 +93,7 @@ class MemoryDeployment:
         return Keys(
             registry=self.world.registry,
             backups=self.world.backups,
+            envelopes=self.envelopes,
             give_order=self.order,
             drill=self.drill,
             asked_by=lambda: "arn:aws:iam::123456789012:user/alice",
@@ -118,6 +122,28 @@ def run_json(*arguments: str, exit_code: int = 0) -> Any:
     result = run(*arguments, "--json")
     assert result.exit_code == exit_code, result.output
     return json.loads(result.stdout)
+
+
+@pytest.mark.requirement("D4.3")
+def test_how_far_the_envelopes_have_moved(deployment: MemoryDeployment) -> None:
+    """Of a key that is out of use it is told how many containers still need it; of others there is nothing to tell."""
+    old = deployment.world.active(KeyPurpose.KEM)
+    rows = [
+        Dependency(key_id=old.key_id, role=role, transfer_id=f"0198c0de-0000-7000-8000-{number:012}", epoch=1)
+        for number in range(3)
+        for role in (KeyRole.RECIPIENT, KeyRole.MANIFEST_SIGNER)
+    ]
+    deployment.envelopes.note(rows)
+    assert run_json("show", NAME, old.key_id)["envelopes_left"] is None
+    run("rotate", NAME)
+    for left in (3, 2, 0):
+        assert run_json("show", NAME, old.key_id)["envelopes_left"] == left
+        found = {each["key_id"]: each["envelopes_left"] for each in run_json("list", NAME)}
+        assert found.pop(old.key_id) == left
+        assert set(found.values()) == {None}
+        deployment.envelopes.forget(rows[:2] if left == 3 else rows)
+    assert "envelopes left" in run("list", NAME).stdout
+    assert "envelopes_left" not in run_json("list")[0]
 
 
 def test_listing(deployment: MemoryDeployment) -> None:
