@@ -1,0 +1,1 @@
+"""Process alerts: what happened, who must know, what is tried."""

@@ -1,0 +1,140 @@
+"""What the system tries by itself, on AWS. Each call does nothing where there is nothing to do, and can be repeated."""
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pqtransfer.aws.failures import CloudNotFoundError, translated
+from pqtransfer.operations.recovery import RecoveryKind, RecoveryOutcome
+
+if TYPE_CHECKING:
+    from mypy_boto3_ecs import ECSClient
+    from mypy_boto3_sqs import SQSClient
+
+MESSAGES_AT_MOST = 100
+"""Of one redrive: what comes back at once is not more than the workers can refuse again."""
+RECEIVES_AT_MOST = 2 * MESSAGES_AT_MOST
+HIDDEN_SECONDS = 60
+REASON_ATTRIBUTE = "reason_code"
+"""On messages that a worker gave up for a reason: these would only be given up again."""
+
+Outcome = tuple[RecoveryOutcome, str]
+
+
+class FleetRecoverer:
+    """Recovers the workers of one cluster and the messages of one queue."""
+
+    def __init__(
+        self, *, ecs: "ECSClient", sqs: "SQSClient", cluster: str, queue_url: str, dead_letter_queue_url: str
+    ) -> None:
+        self._ecs = ecs
+        self._sqs = sqs
+        self._cluster = cluster
+        self._queue_url = queue_url
+        self._dead_letter_queue_url = dead_letter_queue_url
+
+    def recover(self, kind: RecoveryKind, target: str) -> Outcome:
+        """Try it on a target.
+
+        Raises:
+            CloudError: AWS refused, or does not answer.
+        """
+        if kind is RecoveryKind.REPLACE_TASK:
+            return self._replace_task(target)
+        if kind is RecoveryKind.ROLL_BACK:
+            return self._roll_back(target)
+        if kind is RecoveryKind.REDRIVE:
+            return self._redrive(target)
+        return self._restart_transfer(target)
+
+    def _replace_task(self, task_arn: str) -> Outcome:
+        """Stop a task; its service starts another. What it worked on goes on elsewhere from its checkpoint."""
+        with translated(action=f"look at task {task_arn}"):
+            found = self._ecs.describe_tasks(cluster=self._cluster, tasks=[task_arn])["tasks"]
+        if not found or found[0].get("lastStatus") == "STOPPED":
+            return RecoveryOutcome.NOTHING_TO_DO, "it has stopped already"
+        with translated(action=f"stop task {task_arn}"):
+            self._ecs.stop_task(cluster=self._cluster, task=task_arn, reason="pqtransfer: its health check fails")
+        return RecoveryOutcome.DONE, "stopped; the service starts another"
+
+    def _roll_back(self, service_arn: str) -> Outcome:
+        """Go back to the task definition before, unless the circuit breaker has."""
+        with translated(action=f"look at service {service_arn}"):
+            found = self._ecs.describe_services(cluster=self._cluster, services=[service_arn])["services"]
+        primary = (
+            next((each for each in found[0]["deployments"] if each["status"] == "PRIMARY"), None) if found else None
+        )
+        if primary is None or primary.get("rolloutState") != "FAILED":
+            return RecoveryOutcome.NOTHING_TO_DO, "its newest deployment has not failed: the circuit breaker was faster"
+        before = name_previous(primary["taskDefinition"])
+        if before is None:
+            return RecoveryOutcome.FAILED, "there is no task definition before"
+        try:
+            with translated(action=f"find task definition {before}"):
+                known = self._ecs.describe_task_definition(taskDefinition=before)["taskDefinition"]
+        except CloudNotFoundError:
+            return RecoveryOutcome.FAILED, f"there is no task definition {before}"
+        with translated(action=f"roll service {service_arn} back"):
+            self._ecs.update_service(
+                cluster=self._cluster, service=service_arn, taskDefinition=known["taskDefinitionArn"]
+            )
+        return RecoveryOutcome.DONE, f"rolled back to {before}"
+
+    def _redrive(self, queue_name: str) -> Outcome:
+        """Give messages another chance that nobody gave up for a reason: those that SQS moved after many receives."""
+        if self._dead_letter_queue_url.rpartition("/")[2] != queue_name:
+            return RecoveryOutcome.NOTHING_TO_DO, "what is in this queue is for people to look at"
+        moved = self._move(lambda message: REASON_ATTRIBUTE not in message.get("MessageAttributes", {}))
+        if not moved:
+            return RecoveryOutcome.NOTHING_TO_DO, "every message in it was given up for a reason that stays"
+        return RecoveryOutcome.DONE, f"{moved} messages are tried again"
+
+    def _restart_transfer(self, transfer_id: str) -> Outcome:
+        """Bring back its message, if it was given up. Otherwise it comes by itself, and the lease has expired."""
+        moved = self._move(lambda message: is_about(message["Body"], transfer_id))
+        if moved:
+            return RecoveryOutcome.DONE, "its message is in the queue again; it goes on from its checkpoint"
+        return RecoveryOutcome.NOTHING_TO_DO, "its message was not given up: it goes on when a worker takes it"
+
+    def _move(self, chosen: Any) -> int:
+        """Move the chosen messages back to the queue of requests; sent before deleted, so that none is lost."""
+        moved, seen = 0, set[str]()
+        while moved < MESSAGES_AT_MOST and len(seen) < RECEIVES_AT_MOST:
+            with translated(action="read the queue of requests that were given up"):
+                answer = self._sqs.receive_message(
+                    QueueUrl=self._dead_letter_queue_url,
+                    MaxNumberOfMessages=10,
+                    MessageAttributeNames=["All"],
+                    VisibilityTimeout=HIDDEN_SECONDS,
+                )
+            messages = [each for each in answer.get("Messages", []) if each["MessageId"] not in seen]
+            if not messages:
+                break
+            for message in messages:
+                seen.add(message["MessageId"])
+                if chosen(message):
+                    self._move_one(message)
+                    moved += 1
+        return moved
+
+    def _move_one(self, message: Any) -> None:
+        with translated(action="try a message again that was given up"):
+            self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=message["Body"])
+            self._sqs.delete_message(QueueUrl=self._dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def name_previous(task_definition_arn: str) -> str | None:
+    """`...:task-definition/worker:7` -> `worker:6`."""
+    family, _, revision = task_definition_arn.rpartition("/")[2].rpartition(":")
+    return f"{family}:{int(revision) - 1}" if revision.isdecimal() and int(revision) > 1 else None
+
+
+def is_about(body: str, transfer_id: str) -> bool:
+    """Whether a message is the signed request of this transfer."""
+    try:
+        document = json.loads(body)
+        request = document.get("request", document) if isinstance(document, dict) else {}
+        if isinstance(request, str):
+            request = json.loads(request)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(request, dict) and request.get("transfer_id") == transfer_id
