@@ -14,6 +14,7 @@ from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.fleet import FleetStack
 from infra.stacks.network import NetworkStack
+from infra.stacks.operations import OperationsStack
 from infra.stacks.protection import ProtectionStack
 from infra.stacks.scaling import ScalingStack
 from infra.stacks.storage import StorageStack
@@ -70,6 +71,15 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
         control=control,
         **place("what keeps containers under keys that count"),
     )
+    operations = OperationsStack(
+        app,
+        names.stack("Operations"),
+        storage=storage,
+        audit=audit,
+        control=control,
+        topic=audit_functions.administrators.topic,
+        **place("what is done about alerts"),
+    )
     fleet = FleetStack(
         app,
         names.stack("Fleet"),
@@ -91,7 +101,7 @@ def build_application(app: App, *, variables: Mapping[str, str]) -> EnvironmentC
     AlarmsStack(
         app,
         names.stack("Alarms"),
-        watched=[audit, control, audit_functions, protection, scaling],
+        watched=[audit, control, audit_functions, protection, operations, scaling],
         topic=audit_functions.administrators.topic,
         health=fleet.health,
         **place("alarms on functions and queues"),

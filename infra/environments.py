@@ -167,6 +167,11 @@ class EnvironmentConfig(BaseModel):
         description="who is told of alerts, after confirming a message that AWS sends",
         examples=["security@example.org,oncall@example.org"],
     )
+    alert_webhook_hosts: Names = Field(
+        default=("events.pagerduty.com", "hooks.slack.com"),
+        description="the hosts that notifications of alerts may be sent to, over https",
+        examples=["events.pagerduty.com,siem.example.org"],
+    )
     kem_key_days: int = Field(default=90, ge=1, le=3650, description="after how many days a KEM key is rotated")
     signing_key_days: int = Field(default=90, ge=1, le=3650, description="after how many days a signing key is rotated")
     retiring_key_days: int = Field(

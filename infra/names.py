@@ -81,6 +81,11 @@ class Names:
         return f"pqtransfer/{self.environment}/audit/witness-keys"
 
     @property
+    def alert_channels(self) -> str:
+        """The secret that says over which channels people are told of alerts."""
+        return f"pqtransfer/{self.environment}/alerts/channels"
+
+    @property
     def event_bus(self) -> str:
         """The bus; its encryption key names it."""
         return self.prefix

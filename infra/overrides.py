@@ -14,6 +14,7 @@ from functions.check_audit_integrity.settings import CheckAuditIntegritySettings
 from functions.decide_scaling.settings import DecideScalingSettings
 from functions.drill_key_restore.settings import DrillKeyRestoreSettings
 from functions.index_envelopes.settings import IndexEnvelopesSettings
+from functions.process_alerts.settings import ProcessAlertsSettings
 from functions.publish_transfer_events.settings import PublishTransferEventsSettings
 from functions.register_participant.settings import RegisterParticipantSettings
 from functions.renew_envelopes.settings import RenewEnvelopesSettings
@@ -113,6 +114,7 @@ PROGRAM_SETTINGS = (
     DecideScalingSettings,
     ArchiveAuditLogSettings,
     ReportComplianceSettings,
+    ProcessAlertsSettings,
 )
 PROGRAM_VARIABLES = frozenset(
     {name_variable(field) for settings in PROGRAM_SETTINGS for field in settings.model_fields}

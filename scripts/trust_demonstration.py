@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pqtransfer.errors import UnavailableError
+from pqtransfer.operations.events import ALERT_RAISED
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.sessions import CloudSession
 from scripts.terminal import Terminal
@@ -114,7 +115,8 @@ class Inbox:
     def _receive(self) -> list[dict[str, Any]]:
         messages = self.session.client("sqs").receive_message(QueueUrl=self.queue_url, MaxNumberOfMessages=10)
         bodies = [json.loads(message["Body"]) for message in messages.get("Messages", [])]
-        return [json.loads(body["Message"])["detail"] for body in bodies]
+        told = [json.loads(body["Message"]) for body in bodies]
+        return [each["detail"] for each in told if each.get("detail-type") == ALERT_RAISED]
 
 
 def wait_for(what: str, look: Callable[[], T], *, log: Path) -> T:

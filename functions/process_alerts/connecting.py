@@ -41,7 +41,7 @@ logger = Logger(service="process_alerts", child=True)
 def connect_alert_service(*, run_id: str, has_time: Callable[[], bool]) -> AlertService:
     """The alerts of this environment, for one run of the function."""
     settings = load_settings(ProcessAlertsSettings)
-    channels = _read_channels(settings.channels_secret, round(time.monotonic() / CHANNELS_LAST_SECONDS))
+    channels = _read_channels(settings.channels_id, round(time.monotonic() / CHANNELS_LAST_SECONDS))
     store, trail = _connect_store(settings.alerts_table), _connect_trail(settings.audit_queue_url)
     facts = AlertFacts(SERVICE)
     routes = [

@@ -48,6 +48,8 @@ class Deliverer:
             sent = self.sender.send(claimed, delivery)
             self.trail.record(self.facts.delivered(claimed, delivery, error=sent.error))
             outcomes[delivery.number, delivery.channel] = sent
+            if sent.error is not None:
+                logger.warning("a notification failed: %s: %s", delivery.channel, sent.error)
         return self._settle(claimed, rules, outcomes)
 
     def _claim(self, record: AlertRecord, rules: AlertRules) -> tuple[Delivery, ...]:
@@ -87,7 +89,7 @@ class Deliverer:
 
     def _give_up(self, record: AlertRecord, delivery: Delivery, error: str, rules: AlertRules) -> None:
         """Others are told, over the channels that are left."""
-        logger.error("a notification was given up", extra={"channel": delivery.channel, "reason": error})
+        logger.error("a notification was given up: %s: %s", delivery.channel, error)
         self.alerts.raise_alert(
             Alert(
                 code=NOTIFICATION_FAILED,

@@ -1,7 +1,7 @@
 """Process alerts: what happened, who must know, what is tried.
 
-Events come from the buses through a queue (alarms, ECS, security findings, our own alerts and transfers); the clock
-comes every minute; `pqtransfer alerts ack` and `silence` come by invocation. The rules stand in `pqtransfer.operations`.
+Events come from the buses through a queue (alarms, ECS, findings, our own alerts and transfers); the clock
+comes every minute; `pqtransfer alerts ack` and `silence` come by invocation. The rules are in `pqtransfer.operations`.
 """
 
 from typing import Any

@@ -42,6 +42,7 @@ class EndSilence(BaseModel):
 
     action: Literal["end-silence"]
     silence_id: str = Field(pattern=r"^[A-Za-z0-9-]{1,64}$")
+    by: str = Field(min_length=1, max_length=256)
 
 
 Order = Annotated[Acknowledge | MakeSilence | EndSilence, Field(discriminator="action")]
@@ -73,7 +74,7 @@ def answer_order(document: Any, service: AlertService) -> JsonObject:
         if isinstance(order, MakeSilence):
             service.silence(order.silence)
             return {"silence_id": order.silence.silence_id}
-        service.store.end_silence(order.silence_id)
+        service.end_silence(order.silence_id, by=order.by)
         return {"silence_id": order.silence_id}
     except PqtransferError as error:
         return {"error": Refusal.of(error).model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""Takes events and the clock's ticks, and changes alerts by the rules: each change recorded, written once, and followed.
+"""Takes events and the clock's ticks, and changes alerts by the rules: each change recorded, and written once.
 
 A change is read, decided, recorded in the audit log and written under the condition that nobody was faster; then what
 follows from it is done: what may be tried is tried, and who is to be told is told. Whatever ends in between is taken up
@@ -7,7 +7,7 @@ by the clock, as it stands in the alert itself.
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
@@ -52,7 +52,7 @@ class AlertService:
     watch: Watch
     now: Callable[[], datetime]
     has_time: Callable[[], bool]
-    policy: AlertPolicy = AlertPolicy()
+    policy: AlertPolicy = field(default_factory=AlertPolicy)
 
     def take(self, body: str) -> int:
         """One event came in, as JSON text; how many signals it was.
@@ -121,6 +121,14 @@ class AlertService:
         self.trail.record(AlertFacts(silence.made_by).silenced(silence))
         self.store.add_silence(silence)
 
+    def end_silence(self, silence_id: str, *, by: str) -> None:
+        """People are told again; of what is silenced, at once."""
+        self.trail.record(AlertFacts(by).unsilenced(silence_id))
+        self.store.end_silence(silence_id)
+        for record in self.store.list_open():
+            if record.silenced_until is not None:
+                self.change(record.alert_id, _end_silence)
+
     def change(self, alert_id: str, step: Step, *, facts: AlertFacts | None = None) -> AlertRecord:
         """Take a step with an alert, and do what follows from it.
 
@@ -142,6 +150,12 @@ class AlertService:
             if saved is not None:
                 return self.deliverer.deliver(self.recoveries.recover(saved, rules), rules)
         raise AlertMovedError(alert_id)
+
+
+def _end_silence(rules: AlertRules, record: AlertRecord | None) -> Change:
+    if record is None or record.silenced_until is None:
+        raise AlertNotFoundError("that is silenced")
+    return rules.advance(record.change(silenced_until=rules.now))
 
 
 def _advance(rules: AlertRules, record: AlertRecord | None) -> Change:

@@ -12,7 +12,7 @@ class ProcessAlertsSettings(EnvironmentSettings):
     alerts_table: str = Field(description="the DynamoDB table of alerts", examples=["alerts"])
     transfers_table: str = Field(description="the DynamoDB table of transfers", examples=["transfers"])
     alerts_topic_arn: str = Field(description="the SNS topic of the administrators", examples=["arn:aws:sns:..."])
-    channels_secret: str = Field(
+    channels_id: str = Field(
         description="the secret that says which channels there are beside mail", examples=["pqtransfer/dev/alerts"]
     )
     webhook_hosts: str = Field(

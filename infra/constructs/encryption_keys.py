@@ -35,7 +35,7 @@ def _make_key(scope: Construct, id: str, environment: EnvironmentConfig, purpose
 
 def _let_services_use(key: kms.Key, names: Names) -> None:
     """CloudWatch Logs and EventBridge act in their own name: each may use the key for our groups, our bus, and
-    what rules could not deliver."""
+    queues that rules send to: those of alert processing, and of what rules could not deliver."""
     stack = Stack.of(key)
     key.add_to_resource_policy(
         iam.PolicyStatement(

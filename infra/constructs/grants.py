@@ -40,6 +40,7 @@ class DataStores:
     envelopes: dynamodb.ITable
     incidents: dynamodb.ITable
     decisions: dynamodb.ITable
+    alerts: dynamodb.ITable
     data_key: kms.IKey
     checkpoint_key: kms.IKey
     secrets_key: kms.IKey

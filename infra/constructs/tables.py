@@ -1,5 +1,5 @@
 """The tables: transfers and their states, checkpoints of unfinished transfers, the registry of participants, which
-containers need which keys, what is done about compromised keys, and what was decided on the size of the fleet.
+containers need which keys, what is done about compromised keys, what was decided on the size of the fleet, and alerts.
 """
 
 from aws_cdk import RemovalPolicy
@@ -9,6 +9,7 @@ from constructs import Construct
 
 from infra.constructs.grants import ENVELOPES_OF_TRANSFER
 from infra.environments import EnvironmentConfig
+from pqtransfer.aws.alert_store import DUE_INDEX
 
 SENDER_INDEX = "sender-index"
 STATE_INDEX = "state-index"
@@ -37,6 +38,13 @@ class Tables(Construct):
         )
         self.incidents = self._make_table("Incidents", "incident_id", sort_key="item")
         self.decisions = self._make_table("Decisions", "service", sort_key="item", expires=True)
+        self.alerts = self._make_table("Alerts", "alert_id", sort_key="item", expires=True)
+        self.alerts.add_global_secondary_index(
+            index_name=DUE_INDEX,
+            partition_key=_text("due"),
+            sort_key=dynamodb.Attribute(name="due_at", type=dynamodb.AttributeType.NUMBER),
+            projection_type=dynamodb.ProjectionType.KEYS_ONLY,
+        )
 
     def _make_table(
         self,

@@ -70,7 +70,6 @@ class AuditFunctionsStack(Stack):
             self,
             "Administrators",
             environment=environment,
-            bus=control.bus,
             key=audit.stores.key,
         )
         add_outputs(

@@ -5,6 +5,7 @@ from typing import Any
 from aws_cdk import Stack
 from constructs import Construct
 
+from infra.constructs.alert_channels import AlertChannels
 from infra.constructs.buckets import DataBuckets
 from infra.constructs.encryption_keys import EncryptionKeys
 from infra.constructs.grants import DataStores
@@ -52,6 +53,7 @@ class StorageStack(Stack):
         self.key_backups = KeyBackupStore(
             self, "KeyBackups", environment=environment, names=names, access_logs=self.buckets.access_logs
         )
+        self.channels = AlertChannels(self, "AlertChannels", environment=environment, names=names, key=self.keys.data)
         self.stores = DataStores(
             bucket_name=names.data_bucket,
             transfers=self.tables.transfers,
@@ -60,6 +62,7 @@ class StorageStack(Stack):
             envelopes=self.tables.envelopes,
             incidents=self.tables.incidents,
             decisions=self.tables.decisions,
+            alerts=self.tables.alerts,
             data_key=self.keys.data,
             checkpoint_key=self.keys.checkpoints,
             secrets_key=self.keys.secrets,
@@ -76,6 +79,7 @@ class StorageStack(Stack):
             EnvelopesTable=self.tables.envelopes.table_name,
             IncidentsTable=self.tables.incidents.table_name,
             DecisionsTable=self.tables.decisions.table_name,
+            AlertsTable=self.tables.alerts.table_name,
             CheckpointKeyArn=self.keys.checkpoints.key_arn,
             KeyBackupsBucket=self.key_backups.bucket.bucket_name,
             TaskRoleArn=self.worker.role.role_arn,

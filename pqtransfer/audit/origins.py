@@ -10,7 +10,9 @@ SITE_SERVICES = frozenset({"client", "deploy", "offline"})
 """Services that run where people and sites work: the first part of their producers' names."""
 KEEPER_SERVICE = "archive-audit-log"
 """The one that deletes from the log, under its rules; nobody else's word about that counts."""
-SYSTEM_FAMILIES = frozenset({"audit", "credentials", "fleet", "incident", "key", "participant", "report"})
+SYSTEM_FAMILIES = frozenset(
+    {"alert", "audit", "credentials", "fleet", "incident", "key", "participant", "recovery", "report"}
+)
 """First parts of the actions that only functions do."""
 SITE_ACTIONS = frozenset({"key.use"})
 """Of these families, what sites do too."""

@@ -1,4 +1,4 @@
-"""Alerts in DynamoDB: one row each (`alert_id`, item `ALERT`), written only as the revision after the one that was read.
+"""Alerts in DynamoDB: one row each (`alert_id`, `ALERT`), written only as the revision after the one that was read.
 
 The sparse index `due-index` holds what the clock has something to do with, by its time; so an open alert is always in
 it, and nothing is ever scanned. Partition `SILENCES` holds silences, and `UNKNOWN` the events that nobody understood.

@@ -3,7 +3,7 @@
 import json
 from typing import TYPE_CHECKING, Any
 
-from pqtransfer.aws.failures import CloudNotFoundError, translated
+from pqtransfer.aws.failures import translated
 from pqtransfer.operations.recovery import RecoveryKind, RecoveryOutcome
 
 if TYPE_CHECKING:
@@ -68,15 +68,8 @@ class FleetRecoverer:
         before = name_previous(primary["taskDefinition"])
         if before is None:
             return RecoveryOutcome.FAILED, "there is no task definition before"
-        try:
-            with translated(action=f"find task definition {before}"):
-                known = self._ecs.describe_task_definition(taskDefinition=before)["taskDefinition"]
-        except CloudNotFoundError:
-            return RecoveryOutcome.FAILED, f"there is no task definition {before}"
-        with translated(action=f"roll service {service_arn} back"):
-            self._ecs.update_service(
-                cluster=self._cluster, service=service_arn, taskDefinition=known["taskDefinitionArn"]
-            )
+        with translated(action=f"roll service {service_arn} back to {before}"):
+            self._ecs.update_service(cluster=self._cluster, service=service_arn, taskDefinition=before)
         return RecoveryOutcome.DONE, f"rolled back to {before}"
 
     def _redrive(self, queue_name: str) -> Outcome:

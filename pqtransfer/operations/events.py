@@ -27,7 +27,8 @@ KEY_EXCHANGE_CODES = frozenset({"DamagedEnvelope", "DamagedKey", "StoredKeyMisma
 """Failures of a transfer that say: a data key could not be wrapped or unwrapped."""
 SECURITY_CODES = frozenset(
     {
-        "DamagedPart", "DamagedPayload", "DamagedSegment", "EpochExhausted", "ExposedKey", "InvalidSignature",
+        "DamagedPart", "DamagedPayload", "DamagedSegment", "EpochExhausted", "ExposedKey", "InvalidProof",
+        "InvalidSignature",
         "LiboqsDisagrees", "MalformedDocument", "NotARecipient", "RecordDamaged", "RegistryDamaged", "SourceDigest",
         "UntrustedRequest", "WrongSender", "WrongTransfer",
     }

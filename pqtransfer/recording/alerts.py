@@ -16,8 +16,10 @@ SEVERITIES = {
     AlertSeverity.HIGH: Severity.HIGH,
     AlertSeverity.WARNING: Severity.MEDIUM,
 }
-RAISE_ACTION, ESCALATE_ACTION = "alert.raise", "alert.escalate"
-ACKNOWLEDGE_ACTION, RESOLVE_ACTION = "alert.ack", "alert.resolve"
+RAISE_ACTION = "alert.raise"
+ESCALATE_ACTION = "alert.escalate"
+ACKNOWLEDGE_ACTION = "alert.ack"
+RESOLVE_ACTION = "alert.resolve"
 ACTIONS = {
     PageKind.RAISED: RAISE_ACTION,
     PageKind.WORSE: RAISE_ACTION,
@@ -28,8 +30,10 @@ ACTIONS = {
     PageKind.ACKNOWLEDGED: ACKNOWLEDGE_ACTION,
     PageKind.RESOLVED: RESOLVE_ACTION,
 }
-REPLACE_ACTION, ROLL_BACK_ACTION = "recovery.replace-task", "recovery.roll-back"
-REDRIVE_ACTION, RESTART_ACTION = "recovery.redrive", "recovery.restart-transfer"
+REPLACE_ACTION = "recovery.replace-task"
+ROLL_BACK_ACTION = "recovery.roll-back"
+REDRIVE_ACTION = "recovery.redrive"
+RESTART_ACTION = "recovery.restart-transfer"
 RECOVERY_ACTIONS = {
     RecoveryKind.REPLACE_TASK: REPLACE_ACTION,
     RecoveryKind.ROLL_BACK: ROLL_BACK_ACTION,
@@ -61,6 +65,17 @@ class AlertFacts:
             correlation_id=f"silence-{silence.silence_id}",
             severity=Severity.MEDIUM,
             details={"reason": fit_text(silence.reason), "until": silence.expires_at.isoformat()},
+        )
+
+    def unsilenced(self, silence_id: str) -> AuditFacts:
+        """Somebody has ended a silence before its time."""
+        return AuditFacts(
+            kind=EventKind.SECURITY,
+            action="alert.unsilence",
+            actor=fit_text(self.actor),
+            target=Target(type="silence", id=fit_text(silence_id)),
+            succeeded=True,
+            correlation_id=f"silence-{silence_id}",
         )
 
     def delivered(self, record: AlertRecord, delivery: Delivery, *, error: str | None) -> AuditFacts:

@@ -44,6 +44,7 @@ class Functions(BaseModel):
     drill_key_restore: str
     respond_to_compromise: str
     decide_scaling: str
+    process_alerts: str
 
 
 class Deployment(BaseModel):
@@ -66,6 +67,7 @@ class Deployment(BaseModel):
     envelopes_table: str
     incidents_table: str
     decisions_table: str
+    alerts_table: str
     event_bus: str
     checkpoint_key_arn: str
     key_backups_bucket: str
@@ -80,6 +82,7 @@ class Deployment(BaseModel):
     audit_origin: str
     audit_retention_rules: str
     alerts_topic_arn: str
+    alert_events_queue_url: str
     participant_role_prefix: str
     minimum_suite: Literal["PQT-1", "PQT-2"]
     task_role_arn: str

@@ -46,7 +46,18 @@ CONTEXTS: dict[str, dict[str, str]] = {
         "max_receives": "50",
     },
 }
-STACKS = ("Network", "Storage", "AuditLog", "Control", "AuditFunctions", "Protection", "Fleet", "Scaling", "Alarms")
+STACKS = (
+    "Network",
+    "Storage",
+    "AuditLog",
+    "Control",
+    "AuditFunctions",
+    "Protection",
+    "Operations",
+    "Fleet",
+    "Scaling",
+    "Alarms",
+)
 
 Resource = dict[str, Any]
 

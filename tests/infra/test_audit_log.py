@@ -130,11 +130,15 @@ def test_what_is_trusted_is_written_by_whom_it_belongs_to(synthesized: Synthesiz
 
 @pytest.mark.requirement("D7.5", "S4.7")
 def test_every_alert_goes_to_the_administrators(synthesized: Synthesized) -> None:
-    """By a rule on the bus, to an encrypted topic that only the bus may publish to."""
+    """By a rule on the bus to alert processing, which alone publishes to their topic beside alarms."""
     (topic,) = synthesized.resources("AWS::SNS::Topic")
-    rules = synthesized.resources("AWS::Events::Rule", "AuditFunctions").values()
+    rules = synthesized.resources("AWS::Events::Rule", "Operations").values()
     (rule,) = [each for each in rules if each.get("EventPattern", {}).get("detail-type") == ["AlertRaised"]]
-    assert [each["Arn"] for each in rule["Targets"]] == [{"Ref": topic}]
+    (target,) = rule["Targets"]
+    assert target["Arn"]["Fn::GetAtt"][0] in synthesized.resources("AWS::SQS::Queue", "Operations")
+    publishers = {holder for holder, each in synthesized.statements() if "sns:Publish" in actions_of(each)}
+    assert len(publishers) == 1
+    assert publishers <= set(synthesized.resources("AWS::IAM::Role", "Operations"))
     assert "KmsMasterKeyId" in synthesized.resources("AWS::SNS::Topic")[topic]
 
 

@@ -72,9 +72,11 @@ def test_stacks_depend_on_each_other_in_one_direction(synthesized: Synthesized) 
     assert needs("Storage") == needs("Network") == needs("AuditLog") == set()
     assert needs("Control") == {"Storage", "AuditLog"}
     assert needs("AuditFunctions") == {"Storage", "AuditLog", "Control"}
-    assert needs("Alarms") == {"AuditLog", "Control", "AuditFunctions", "Protection", "Fleet", "Scaling"}
+    in_order = {"AuditLog", "Control", "AuditFunctions", "Protection", "Operations", "Fleet", "Scaling"}
+    assert needs("Alarms") == in_order
     assert needs("Scaling") == {"Storage", "AuditLog", "Control", "Fleet"}
     assert needs("Protection") == {"Storage", "AuditLog", "Control"}
+    assert needs("Operations") == {"Storage", "AuditLog", "Control", "AuditFunctions"}
     assert needs("Fleet") == {"Storage", "AuditLog", "Control", "Network"}
 
 

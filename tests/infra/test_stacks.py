@@ -70,13 +70,14 @@ def test_the_storage_stack_refuses_deletion(synthesize: Synthesize, environment:
 
 
 def test_rows_of_transfers_never_expire(synthesized: Synthesized) -> None:
-    """A queued request that comes again is known by its row; checkpoints alone go away by themselves."""
+    """A queued request that comes again is known by its row; checkpoints and ended alerts go away by themselves."""
     expire = {
         logical_id: table["TimeToLiveSpecification"]["AttributeName"]
         for logical_id, table in synthesized.resources("AWS::DynamoDB::Table").items()
         if "TimeToLiveSpecification" in table
     }
     assert {logical_id[:-8]: attribute for logical_id, attribute in expire.items()} == {
+        "TablesAlerts": "expires_at",
         "TablesCheckpoints": "expires_at",
         "TablesDecisions": "expires_at",  # on the size of the fleet; the audit log keeps them
     }
@@ -260,12 +261,15 @@ def test_keys_are_used_only_where_they_are_meant_to(synthesize: Synthesize, envi
 def test_secrets_are_read_by_participants_alone(synthesized: Synthesized) -> None:
     """Only the participants' boundary knows GetSecretValue; workers, functions and sites do not.
 
-    Who signs the audit log, or its checkpoints as a witness, reads the one secret that its own keys come from.
+    Who signs the audit log, or its checkpoints as a witness, reads the one secret that its own keys come from; who
+    tells people of alerts, the one with the channels.
     """
     readers = {
         holder
         for holder, statement in synthesized.statements()
-        if "GetSecretValue" in text(statement) and statement["Sid"] != "SignAudit" and statement["Effect"] == "Allow"
+        if "GetSecretValue" in text(statement)
+        and statement["Sid"] not in ("SignAudit", "ReadChannels")
+        and statement["Effect"] == "Allow"
     }
     assert readers == set(synthesized.resources("AWS::IAM::ManagedPolicy"))
 

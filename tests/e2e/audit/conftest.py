@@ -30,6 +30,7 @@ def full_scene(deployment: Deployment, act_as: Callable[[str | None], CloudSessi
 def scene(full_scene: Scene) -> Iterator[Scene]:
     """The log, intact; whatever a test does to it is undone."""
     full_scene.settle()
+    full_scene.forget_alerts()
     yield full_scene
     if full_scene.undo():
         full_scene.invoke(full_scene.deployment.functions.witness_checkpoint, {})

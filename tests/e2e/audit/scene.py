@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from pqtransfer.audit.checkpoints import Checkpoint, TrustPolicy
@@ -15,8 +16,10 @@ from pqtransfer.aws.audit_log import S3LogStore
 from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.audit_state import DynamoStateStore
 from pqtransfer.aws.audit_trust import S3TrustBucket
+from pqtransfer.operations.events import ALERT_RAISED
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.sessions import CloudSession
+from tests.e2e.told_alerts import ToldAlerts
 
 PATIENCE_SECONDS = 90.0
 POLL_SECONDS = 0.1
@@ -61,6 +64,8 @@ class Scene:
         self._events = owner.client("events")
         self._table = owner.resource("dynamodb").Table(deployment.audit_state_table)
         self._inbox = inbox
+        self._alerts = ToldAlerts(owner, deployment)
+        self._alerts_count_from = datetime.now(UTC)
         self._undo: list[Callable[[], object]] = []
         self._is_witness_held = False
         self.log = S3LogStore(self.s3, bucket=self.bucket)
@@ -164,19 +169,27 @@ class Scene:
         return said
 
     def wait_for_alert(self, code: str, finding: str = "") -> dict[str, Any]:
-        """Wait for an alert in the administrators' inbox; those before it are thrown away."""
+        """Wait until the administrators are told of an alert, and end it; those before it are thrown away."""
 
         def look() -> dict[str, Any] | None:
             answer = self._sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10)
             found = None
             for message in answer.get("Messages", []):
-                alert = json.loads(json.loads(message["Body"])["Message"]).get("detail")  # an alarm has none
+                told = json.loads(json.loads(message["Body"])["Message"])
                 self._sqs.delete_message(QueueUrl=self._inbox, ReceiptHandle=message["ReceiptHandle"])
+                alert = told["detail"] if told.get("detail-type") == ALERT_RAISED else None
                 if alert and alert["code"] == code and alert["details"].get("finding", "") == finding:
                     found = alert
-            return found
+            return found or self._alerts.find_told(code, finding=finding, since=self._alerts_count_from)
 
-        return wait_for(f"alert {code} {finding}", look)
+        alert = wait_for(f"alert {code} {finding}", look)
+        self._alerts.end_all(code=code)
+        return alert
+
+    def forget_alerts(self) -> None:
+        """Alerts of before are over: those that come now tell people anew."""
+        self._alerts.end_all()
+        self._alerts_count_from = datetime.now(UTC)
 
     def evidence_of(self, path: str) -> list[bytes]:
         """What was preserved of an object; each copy is under legal hold."""

@@ -20,6 +20,7 @@ OUTPUTS = {
         "EnvelopesTable": "envelopes",
         "IncidentsTable": "incidents",
         "DecisionsTable": "decisions",
+        "AlertsTable": "alerts",
         "CheckpointKeyArn": "arn:key",
         "TaskRoleArn": "arn:worker",
         "KeyBackupsBucket": "key-backups",
