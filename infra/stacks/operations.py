@@ -7,18 +7,18 @@ from aws_cdk import Duration, Stack
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
+from aws_cdk.aws_events import Schedule
 from constructs import Construct
 
 from functions.process_alerts.settings import ProcessAlertsSettings
 from infra.constructs import audit_grants, grants, operations_grants
-from infra.constructs.bus_rule import ScheduleRule
 from infra.constructs.event_bus import EVENT_SOURCE
+from infra.constructs.function_triggers import ClockTrigger
 from infra.constructs.python_function import PythonFunction
 from infra.constructs.tables import STATE_INDEX
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.constructs.work_queue import WorkQueue
 from infra.environments import EnvironmentConfig
-from infra.function_packages import FunctionPackage
 from infra.names import Names
 from infra.outputs import add_outputs
 from infra.stacks.audit_log import AuditLogStack
@@ -63,7 +63,8 @@ class OperationsStack(Stack):
         )
         process = self._make_function(topic)
         self._queue.trigger(process.function, at_once=None if environment.is_local else AT_ONCE)
-        ScheduleRule(self, "EveryMinute", every=Duration.minutes(1), function=process, body={"action": "tick"})
+        every_minute = Schedule.rate(Duration.minutes(1))
+        ClockTrigger(self, "EveryMinute", function=process, schedule=every_minute, payload={"action": "tick"})
         self._send_events()
         self._let_operators_order(process)
         add_outputs(
@@ -74,13 +75,10 @@ class OperationsStack(Stack):
 
     def _make_function(self, topic: sns.ITopic) -> PythonFunction:
         stores = self._storage.stores
-        return PythonFunction(
+        return self._control.functions.make(
             self,
-            "ProcessAlerts",
-            environment=self._environment,
-            names=self._names,
-            package=FunctionPackage("process_alerts", parts=PARTS),
-            settings=ProcessAlertsSettings,
+            ProcessAlertsSettings,
+            parts=PARTS,
             values={
                 "environment": self._environment.name,
                 "alerts_table": stores.alerts.table_name,
@@ -105,8 +103,6 @@ class OperationsStack(Stack):
                 self._control.bus.put_events(),
                 grants.use_data_key(stores, self, "sqs", "dynamodb", "events", "secretsmanager"),
             ],
-            layer=self._control.layer,
-            log_key=stores.data_key,
             memory_mib=MEMORY_MIB,
             timeout_seconds=FUNCTION_SECONDS,
         )

@@ -22,6 +22,7 @@ EVENT_LIMIT_BYTES = 1 << 20
 OUR_SOURCE = "pqtransfer"
 ALERT_RAISED = "AlertRaised"
 TRANSFER_STATE_CHANGED = "TransferStateChanged"
+KEY_EXCHANGE_FAILED = "key-exchange-failed"
 UNKNOWN_CODE = "event-unknown"
 KEY_EXCHANGE_CODES = frozenset({"DamagedEnvelope", "DamagedKey", "StoredKeyMismatch", "Unseal", "WrongDataKey"})
 """Failures of a transfer that say: a data key could not be wrapped or unwrapped."""
@@ -119,7 +120,12 @@ def _find_reader(envelope: EventEnvelope) -> Callable[[EventEnvelope], list[Sign
 
 
 def _read_alert(envelope: EventEnvelope) -> list[Signal]:
-    return [Signal.of_alert(Alert.model_validate(envelope.detail), event_id=envelope.id)]
+    """An alert of a function. A failed key exchange is told of twice, as it is in the log and as its transfer failed."""
+    signal = Signal.of_alert(Alert.model_validate(envelope.detail), event_id=envelope.id)
+    error = signal.details.get("code")
+    if signal.code == KEY_EXCHANGE_FAILED and error:
+        return [signal.model_copy(update={"cause": fit(f"{KEY_EXCHANGE_FAILED}:{error}", 256)})]
+    return [signal]
 
 
 def _read_state_change(envelope: EventEnvelope) -> list[Signal]:
@@ -148,7 +154,7 @@ def _read_state_change(envelope: EventEnvelope) -> list[Signal]:
 
 def _weigh_failure(error: str) -> tuple[str, AlertSeverity]:
     if error in KEY_EXCHANGE_CODES:
-        return "key-exchange-failed", AlertSeverity.CRITICAL
+        return KEY_EXCHANGE_FAILED, AlertSeverity.HIGH
     if error in SECURITY_CODES:
         return "transfer-suspicious", AlertSeverity.HIGH
     return "transfer-failed", AlertSeverity.WARNING

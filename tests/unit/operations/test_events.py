@@ -80,11 +80,14 @@ def test_what_an_event_says(event: dict[str, Any], phase: str, code: str, cause:
 
 @pytest.mark.requirement("D3.4")
 @pytest.mark.parametrize("error", sorted(KEY_EXCHANGE_CODES))
-def test_a_key_exchange_that_fails_is_critical(error: str) -> None:
-    """A transfer that fails because a data key could not be wrapped or unwrapped."""
+def test_a_key_exchange_that_fails_is_one_alert(error: str) -> None:
+    """Told of as the audit log has it, and as its transfer failed: one cause, of high priority."""
     (signal,) = read(make_failure(error))
-    assert (signal.code, signal.severity) == ("key-exchange-failed", AlertSeverity.CRITICAL)
+    assert (signal.code, signal.severity) == ("key-exchange-failed", AlertSeverity.HIGH)
     assert signal.details["transfer_id"] == "t-1"
+    said = {"code": "key-exchange-failed", "key": "key-exchange-failed:e-1", "details": {"code": error}}
+    (in_log,) = read({**make_alert(), "detail": {**make_alert()["detail"], **said}})
+    assert in_log.cause == signal.cause
 
 
 @pytest.mark.requirement("S4.4")
