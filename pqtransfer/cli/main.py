@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pqtransfer.cli import audit, containers, fleet, keys, models, offline, participants, transfers
+from pqtransfer.cli import alerts, audit, containers, fleet, keys, models, offline, participants, transfers
 from pqtransfer.cli.output import print_error, wants_json
 from pqtransfer.errors import PqtransferError
 
@@ -49,6 +49,7 @@ app.add_typer(participants.app)
 app.add_typer(keys.app)
 app.add_typer(fleet.app)
 app.add_typer(audit.app)
+app.add_typer(alerts.app)
 
 
 def _print_version(wanted: bool) -> None:

@@ -31,7 +31,7 @@ class AlertNotFoundError(InputError):
     """No alert has this id."""
 
     def __init__(self, alert_id: str) -> None:
-        super().__init__(f"there is no alert {alert_id[:64]}; `pqtransfer alerts list --all` shows those there are")
+        super().__init__(f"there is no alert {alert_id[:64]}; `pqtransfer alerts list` shows those that are open")
 
 
 class AlertMovedError(InputError):

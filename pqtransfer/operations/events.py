@@ -120,7 +120,7 @@ def _find_reader(envelope: EventEnvelope) -> Callable[[EventEnvelope], list[Sign
 
 
 def _read_alert(envelope: EventEnvelope) -> list[Signal]:
-    """An alert of a function. A failed key exchange is told of twice, as it is in the log and as its transfer failed."""
+    """An alert of a function. Of a failed key exchange the audit log tells, and its transfer, too: one cause."""
     signal = Signal.of_alert(Alert.model_validate(envelope.detail), event_id=envelope.id)
     error = signal.details.get("code")
     if signal.code == KEY_EXCHANGE_FAILED and error:

@@ -44,6 +44,8 @@ OUTPUTS = {
         "ArchiveAuditLogFunction": "archive",
         "ReportComplianceFunction": "report",
         "AlertsTopicArn": "arn:topic",
+        "ProcessAlertsFunction": "alerts",
+        "AlertEventsQueueUrl": "https://sqs/alert-events",
     },
     "PqtransferControl-dev": {
         "QueueUrl": "https://queue",
