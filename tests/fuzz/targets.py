@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeAlias
 from unittest.mock import patch
 
+from functions.process_alerts.orders import read_order
 from functions.renew_envelopes.pages import Page
 from functions.respond_to_compromise.messages import read_go_on
 from functions.respond_to_compromise.messages import read_report as read_compromise
@@ -47,6 +48,11 @@ from pqtransfer.crypto.manifest import MANIFEST_CONTEXT, SignedManifest
 from pqtransfer.crypto.secret import SecretBytes
 from pqtransfer.crypto.succession import Succession, sign_succession
 from pqtransfer.errors import PqtransferError
+from pqtransfer.operations.alerting import AlertRules
+from pqtransfer.operations.channels import AddressRules, read_channels
+from pqtransfer.operations.events import KnownEvent, read_event
+from pqtransfer.operations.notifications import write_slack, write_topic_message
+from pqtransfer.operations.signals import Signal
 from pqtransfer.protection.incidents import CompromiseReported
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request, sign_request
@@ -54,6 +60,18 @@ from tests.containers import Container, make_bytes, make_identity, open_containe
 from tests.unit.audit.cef_lines import read_cef
 from tests.unit.audit.keys import LOG_SIGNERS, ORIGIN, POLICY, TIME_SECONDS, WITNESS_SIGNERS
 from tests.unit.audit.samples import make_event, make_full_event
+from tests.unit.operations.alert_samples import NOW as ALERT_TIME
+from tests.unit.operations.alert_samples import ROUTES
+from tests.unit.operations.event_samples import (
+    make_alarm,
+    make_alert,
+    make_deployment,
+    make_failure,
+    make_guardduty,
+    make_inspector,
+    make_service_action,
+    make_task,
+)
 
 Target: TypeAlias = Callable[[bytes], bool]
 
@@ -482,6 +500,56 @@ def _make_spool() -> bytes:
         return data
 
 
+def read_alert_event(data: bytes) -> bool:
+    """Whatever comes in ends as signals that an alert can be made of, or as an unknown event with one."""
+    event = read_event(data.decode("utf-8", "surrogateescape"))
+    signals = event.signals if isinstance(event, KnownEvent) else (event.to_signal(at=ALERT_TIME),)
+    record = None
+    for signal in signals:
+        assert Signal.model_validate(signal.model_dump()) == signal
+        record = AlertRules(now=ALERT_TIME, routes=ROUTES).take(None, signal).record
+        for delivery in record.deliveries:
+            write_topic_message(record, delivery, environment="dev").encode()
+            write_slack(record, delivery, environment="dev")
+    return isinstance(event, KnownEvent)
+
+
+def read_alert_order(data: bytes) -> bool:
+    try:
+        read_order(json.loads(data))
+    except (PqtransferError, ValueError, RecursionError):
+        return False
+    return True
+
+
+def read_alert_channels(data: bytes) -> bool:
+    try:
+        channels = read_channels(data.decode("utf-8", "surrogateescape"))
+    except PqtransferError:
+        return False
+    rules = AddressRules(hosts=frozenset({"hooks.slack.com"}))
+    for channel in channels:
+        if channel.url is not None and rules.refuse(channel.address) is None:
+            assert channel.address.lower().startswith("https:")
+    return True
+
+
+_EVENTS = [
+    make_alarm("ALARM"),
+    make_task(healthStatus="UNHEALTHY"),
+    make_deployment("FAILED"),
+    make_service_action("SERVICE_STEADY_STATE", "INFO"),
+    make_guardduty(8.0),
+    make_inspector("HIGH"),
+    make_alert(),
+    make_failure("Unseal"),
+]
+_CHANNELS = b"""{"channels": [{"name": "team", "kind": "slack", "url": "https://hooks.slack.com/services/x"},
+{"name": "oncall", "kind": "pagerduty", "routing_key": "k"},
+{"name": "siem", "kind": "webhook", "url": "https://hooks.slack.com/x", 
+  "secret": "ssssssssssssssssssssssssssssssss"}]}"""
+_ORDER = b'{"action": "acknowledge", "alert_id": "4815815ad156177478f1", "by": "jo", "is_over": true}'
+
 TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "json": (read_json, [b"{}", _IDENTITY, b'{"a":[1,-2,{"b":null}],"\xe2\x82\xac":"\\u0001\\n\\""}']),
     "public-key": (
@@ -507,6 +575,9 @@ TARGETS: dict[str, tuple[Target, list[bytes]]] = {
     "message": (read_message, [sign_request(REQUEST, ALICE.signing).encode()]),
     "request": (read_request, [_REQUEST_JSON, _REQUEST_JSON.replace(b"encrypt", b"rewrap")]),
     "report": (read_report, [_REPORT, b'{"incident_id":"i-1"}', _PAGE]),
+    "alert-event": (read_alert_event, [json.dumps(each).encode() for each in _EVENTS]),
+    "alert-order": (read_alert_order, [_ORDER]),
+    "alert-channels": (read_alert_channels, [_CHANNELS]),
     "audit-event": (read_audit_event, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
     "audit-entry": (read_logged_entry, [*ENTRIES, *(make_full_event(kind).to_json() for kind in EventKind)]),
     "audit-bundle": (read_audit_bundle, [encode_bundle([*ENTRIES, b""]), encode_bundle([b"", b"a", b"bc"])]),
