@@ -546,7 +546,7 @@ _EVENTS = [
 ]
 _CHANNELS = b"""{"channels": [{"name": "team", "kind": "slack", "url": "https://hooks.slack.com/services/x"},
 {"name": "oncall", "kind": "pagerduty", "routing_key": "k"},
-{"name": "siem", "kind": "webhook", "url": "https://hooks.slack.com/x", 
+{"name": "siem", "kind": "webhook", "url": "https://hooks.slack.com/x",
   "secret": "ssssssssssssssssssssssssssssssss"}]}"""
 _ORDER = b'{"action": "acknowledge", "alert_id": "4815815ad156177478f1", "by": "jo", "is_over": true}'
 
