@@ -34,8 +34,8 @@ def expect_alarm(scene: Scene, kind: str) -> None:
 @pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
 def test_it_is_found_named_told_and_kept(scene: Scene, attack: Attack) -> None:
     """Whatever the attacker does, with no key of the log or the witness."""
-    before = scene.read(attack.evidence) if attack.evidence else b""
     with scene.witness_held():
+        before = scene.read(attack.evidence) if attack.evidence else b""
         attack.commit(scene)
         found = scene.check()
         shown = scene.read(attack.evidence) if attack.evidence else b""
