@@ -66,9 +66,9 @@ def make_signers(act_as: ActAs, scene: Scene) -> list[LocalNoteSigner]:
 def test_two_histories_are_found_even_when_the_logs_keys_were_stolen(scene: Scene, act_as: ActAs) -> None:
     """Somebody with the log's keys shows one reader another history. The witness does not sign it, and says so."""
     signers = make_signers(act_as, scene)
-    shown = scene.read("checkpoint")
-    other = Checkpoint(scene.deployment.audit_origin, scene.state.size, bytes(range(32)))
     with scene.witness_held():
+        shown = scene.read("checkpoint")
+        other = Checkpoint(scene.deployment.audit_origin, scene.state.size, bytes(range(32)))
         scene.overwrite("unwitnessed", sign_checkpoint(other, signers, time_seconds=1_780_000_000).to_bytes())
         scene.invoke(scene.deployment.functions.witness_checkpoint, {})
         scene.wait_for_alert("audit-witness-refused")
