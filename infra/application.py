@@ -1,4 +1,4 @@
-"""The whole application: nine stacks of one environment, checked by cdk-nag."""
+"""The whole application: ten stacks of one environment, checked by cdk-nag."""
 
 from collections.abc import Mapping
 from typing import Any
