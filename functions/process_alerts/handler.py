@@ -14,15 +14,19 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from functions.process_alerts.connecting import connect_alert_service
 from functions.process_alerts.orders import answer_order
 from functions.process_alerts.service import AlertService
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
+from pqtransfer.operations.metrics import EVENTS_UNKNOWN
 
 RESERVE_MS = 20_000
 """What is begun in the last seconds is gone on with by the next run."""
 
 logger = Logger(service="process_alerts")
+telemetry = FunctionTelemetry("process_alerts")
 processor = BatchProcessor(event_type=EventType.SQS)
 
 
 @logger.inject_lambda_context(clear_state=True)
+@telemetry.observe
 def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     """Take events from the queue, go on with what is due, or do as an operator says."""
     service = connect_alert_service(
@@ -33,7 +37,9 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
             event=event, record_handler=lambda record: take(record, service), processor=processor, context=context
         )
     if event.get("action") == "tick":
-        return {"due": service.tick()}
+        due = service.tick()
+        telemetry.done(due)
+        return {"due": due}
     return answer_order(event, service)
 
 
@@ -43,5 +49,6 @@ def take(record: SQSRecord, service: AlertService) -> None:
     Raises:
         PqtransferError: something does not answer.
     """
-    signals = service.take(record.body)
-    logger.info("event taken", extra={"message_id": record.message_id, "signals": signals})
+    is_known = service.take(record.body)
+    telemetry.put({EVENTS_UNKNOWN: int(not is_known)})
+    logger.info("event taken", extra={"message_id": record.message_id, "understood": is_known})

@@ -54,8 +54,8 @@ class AlertService:
     has_time: Callable[[], bool]
     policy: AlertPolicy = field(default_factory=AlertPolicy)
 
-    def take(self, body: str) -> int:
-        """One event came in, as JSON text; how many signals it was.
+    def take(self, body: str) -> bool:
+        """One event came in, as JSON text; whether it was understood.
 
         Raises:
             PqtransferError: something does not answer; the event is to come again.
@@ -72,7 +72,7 @@ class AlertService:
             signals = event.signals
         for signal in signals:
             self.take_signal(signal)
-        return len(signals)
+        return not isinstance(event, UnknownEvent)
 
     def take_signal(self, signal: Signal) -> AlertRecord:
         """One thing was seen."""

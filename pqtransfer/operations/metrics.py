@@ -114,6 +114,8 @@ KEY_RESTORES_FAILED = Metric("KeyRestoresFailed", Unit.COUNT, "keys that did not
 
 INTEGRITY_FINDINGS = Metric("IntegrityFindings", Unit.COUNT, "what a check of the audit log found wrong")
 
+EVENTS_UNKNOWN = Metric("EventsUnknown", Unit.COUNT, "events that alert processing did not understand")
+
 METRICS: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))
 """All of them."""
 

@@ -25,7 +25,7 @@ def world() -> World:
 
 def test_an_event_becomes_an_alert_that_people_are_told_of(world: World) -> None:
     """Over each channel once, and every step is on record."""
-    assert world.service().take(json.dumps(make_alert())) == 1
+    assert world.service().take(json.dumps(make_alert()))
     assert [channel for channel, *_ in world.sender.sent] == ["email", "oncall"]
     assert world.store.only.deliveries == ()
     assert dict(world.trail.actions) == {"alert.raise": 1, "alert.notify": 2}
@@ -46,7 +46,7 @@ def test_an_event_of_an_unknown_shape_is_kept_and_counted(world: World) -> None:
     """As it came; and there is one alert for its shape."""
     for number in range(3):
         world.service().take(json.dumps({**make_alert(), "id": f"e-{number}", "detail": {"number": number}}))
-    world.service().take("this is no JSON")
+    assert not world.service().take("this is no JSON")
     assert len(world.store.unknown) == 4
     assert "this is no JSON" in {body for body, *_ in world.store.unknown.values()}
     counted = {each.lead.details["shape"]: each.lead.count for each in world.store.list_open()}
