@@ -164,7 +164,13 @@ class OperationsStack(Stack):
             description=f"{id} are processed as alerts",
             event_bus_name=bus_name,
             event_pattern=pattern,
-            targets=[events.CfnRule.TargetProperty(id="Queue", arn=self._queue.messages.queue_arn)],
+            targets=[
+                events.CfnRule.TargetProperty(
+                    id="Queue",
+                    arn=self._queue.messages.queue_arn,
+                    dead_letter_config=self._control.bus.undelivered.configuration,
+                )
+            ],
         )
         if bus_name is not None:
             rule.node.add_dependency(self._control.bus.bus)
