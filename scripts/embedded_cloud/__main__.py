@@ -10,7 +10,8 @@ from pathlib import Path
 from pqtransfer.errors import PqtransferError
 from pqtransfer.sdk.deployment import load_deployment
 from scripts.deployment import describe
-from scripts.embedded_cloud.cloud import EmbeddedCloud
+from scripts.embedded_cloud.cloud import ENVIRONMENT, EmbeddedCloud
+from scripts.embedded_cloud.metrics_bridge import MetricsBridge
 from scripts.embedded_cloud.supervisor import Supervisor
 from scripts.toolchain import ROOT
 
@@ -44,7 +45,13 @@ def _run_fleet(cloud: EmbeddedCloud) -> int:
     deployment = load_deployment(cloud.deployment_file)
     print(f"workers follow service {deployment.service} until Ctrl-C; logs in {cloud.folder / 'fleet'}")
     shown = None
-    with Supervisor(cloud, deployment, folder=cloud.folder / "fleet") as fleet, contextlib.suppress(KeyboardInterrupt):
+    logs = cloud.folder / "fleet"
+    with (
+        MetricsBridge(cloud.session(), environment=ENVIRONMENT) as bridge,
+        Supervisor(cloud, deployment, folder=logs) as fleet,
+        contextlib.suppress(KeyboardInterrupt),
+    ):
+        bridge.follow_folder(logs)
         while fleet.runs:
             now = ", ".join(f"{task.number} {task.state}" for task in fleet.tasks.all) or "none"
             if now != shown:

@@ -39,6 +39,7 @@ class MetricsBridge:
         self._logs = session.client("logs")
         self._prefix = f"/pqtransfer/{environment}/functions/"
         self._files: dict[Path, int] = {}
+        self._folders: set[Path] = set()
         self._since_ms: dict[str, int] = {}
         self._seen: dict[str, set[tuple[str, int, str]]] = defaultdict(set)
         self._lock = threading.Lock()
@@ -60,6 +61,11 @@ class MetricsBridge:
         """Follow a worker's output too, from its beginning. It need not be there yet."""
         with self._lock:
             self._files.setdefault(log, 0)
+
+    def follow_folder(self, folder: Path) -> None:
+        """Follow every log that is, or comes, in a folder."""
+        with self._lock:
+            self._folders.add(folder)
 
     def pump(self) -> int:
         """Publish what came since the last time; how many numbers that were."""
@@ -85,6 +91,8 @@ class MetricsBridge:
             logger.warning("no metrics were carried over: %s", error)
 
     def _read_files(self) -> Iterator[str]:
+        for log in (log for folder in self._folders for log in sorted(folder.rglob("*.log"))):
+            self._files.setdefault(log, 0)
         for path, position in self._files.items():
             if not path.exists():
                 continue

@@ -102,6 +102,29 @@ def test_a_log_that_moves_on_and_on_gives_the_messages_back(audit_cloud: AuditCl
     assert audit_cloud.make_delivery().take(messages).failed == [message.id for message in messages]
 
 
+@pytest.mark.requirement("D3.4", "S4.4")
+def test_a_failed_key_exchange_is_told_at_once_and_once(audit_cloud: AuditCloud) -> None:
+    """Also when the event comes again: the run that appended it may have died before it told. Other events are not."""
+    long = "x" * 1024
+    event = make_event(
+        EventKind.SECURITY,
+        sequence=1,
+        action="key-exchange.fail",
+        actor=long,
+        target=Target(type="transfer", id=long),
+        reason=long,
+        details={"code": "DamagedEnvelope", "operation": long, **{f"d{number}": "-" for number in range(40)}},
+    )
+    again = event.model_copy(update={"sequence": 2, "event_id": "0198c0de-0000-7000-8000-000000000002"})
+    messages = make_messages([event.to_json(), again.to_json(), *make_entries(range(3, 6))])
+    assert audit_cloud.make_delivery().take(messages).appended == 5
+    (alert,) = audit_cloud.alerts.raised
+    assert (alert.code, alert.severity, alert.details["code"]) == ("key-exchange-failed", "high", "DamagedEnvelope")
+    assert alert.details["event"] == event.event_id
+    assert audit_cloud.make_delivery().take(messages).repeated == 5
+    assert [each.key for each in audit_cloud.alerts.raised] == [alert.key] * 2
+
+
 @pytest.mark.requirement("D7.3", "S4.7")
 def test_what_is_no_event_is_kept_and_told(audit_cloud: AuditCloud) -> None:
     """Nonsense, a message of another kind, and another event under a used number: none of it holds the others up."""
