@@ -13,6 +13,9 @@ from typing import Any
 
 OK, ALARM, INSUFFICIENT = "OK", "ALARM", "INSUFFICIENT_DATA"
 
+GRACE_SECONDS = 30.0
+"""Into a period: numbers of the one before may still be on their way."""
+
 _COMPARED: Mapping[str, Callable[[float, float], bool]] = {
     "GreaterThanThreshold": lambda value, threshold: value > threshold,
     "GreaterThanOrEqualToThreshold": lambda value, threshold: value >= threshold,
@@ -41,29 +44,41 @@ class Verdict:
 def evaluate(alarm: Mapping[str, Any], points: Iterable[Point], *, now: float) -> Verdict:
     """The state of an alarm, as `DescribeAlarms` shows it, with the points of its own metric and dimensions.
 
-    The period that runs counts as the last one, as soon as it has a number.
+    The period that runs counts as the last one, as soon as it has a number; at its beginning the one before counts too,
+    whose numbers may just have come.
     """
     period, wanted = int(alarm["Period"]), int(alarm.get("EvaluationPeriods") or 1)
-    needed = int(alarm.get("DatapointsToAlarm") or wanted)
     statistic = str(alarm.get("ExtendedStatistic") or alarm.get("Statistic") or "Average")
-    breaches, threshold = _COMPARED[str(alarm["ComparisonOperator"])], float(alarm["Threshold"])
     by_period = defaultdict[int, list[Point]](list)
     for point in points:
         by_period[int(point.at // period)].append(point)
     last = int(now // period)
-    last = last if by_period.get(last) else last - 1
-    values = [
-        summarize(by_period[number], statistic) if by_period.get(number) else None
-        for number in range(last - wanted + 1, last + 1)
+    lasts = [last if by_period.get(last) else last - 1]
+    if by_period.get(last) and now % period < GRACE_SECONDS:
+        lasts.append(last - 1)
+    verdicts = [
+        _judge(alarm, [_summarize(by_period, number, statistic) for number in range(end - wanted + 1, end + 1)])
+        for end in lasts
     ]
-    treated = [_treat(value, breaches, threshold, str(alarm.get("TreatMissingData") or "missing")) for value in values]
-    shown = f"{statistic} of the last {wanted} periods: {', '.join('-' if v is None else f'{v:g}' for v in values)}"
-    if sum(each is True for each in treated) >= needed:
+    return next((each for each in verdicts if each.state == ALARM), verdicts[0])
+
+
+def _judge(alarm: Mapping[str, Any], values: Sequence[float | None]) -> Verdict:
+    """The verdict on the numbers of the last periods, oldest first; None for a period without any."""
+    threshold, missing = float(alarm["Threshold"]), str(alarm.get("TreatMissingData") or "missing")
+    breaches = _COMPARED[str(alarm["ComparisonOperator"])]
+    treated = [_treat(value, breaches, threshold, missing) for value in values]
+    shown = f"{len(values)} periods: {', '.join('-' if v is None else f'{v:g}' for v in values)}"
+    if sum(each is True for each in treated) >= int(alarm.get("DatapointsToAlarm") or len(values)):
         return Verdict(ALARM, f"Threshold Crossed: {shown}; threshold {threshold:g}")
     if all(each is None for each in treated):
-        state = str(alarm.get("StateValue") or INSUFFICIENT) if alarm.get("TreatMissingData") == "ignore" else None
-        return Verdict(state or INSUFFICIENT, f"Insufficient Data: {shown}")
+        state = str(alarm.get("StateValue") or INSUFFICIENT) if missing == "ignore" else INSUFFICIENT
+        return Verdict(state, f"Insufficient Data: {shown}")
     return Verdict(OK, f"Threshold not crossed: {shown}; threshold {threshold:g}")
+
+
+def _summarize(by_period: Mapping[int, Sequence[Point]], number: int, statistic: str) -> float | None:
+    return summarize(by_period[number], statistic) if by_period.get(number) else None
 
 
 def summarize(points: Sequence[Point], statistic: str) -> float:

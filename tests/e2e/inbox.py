@@ -8,6 +8,7 @@ from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.sessions import CloudSession
 
 PATIENCE_SECONDS = 90.0
+POLL_SECONDS = 0.2
 
 
 class Inbox:
@@ -24,6 +25,11 @@ class Inbox:
         owner.client("sns").subscribe(TopicArn=deployment.alerts_topic_arn, Protocol="sqs", Endpoint=arn)
         self._came: list[dict[str, Any]] = []
 
+    def forget(self) -> None:
+        """What has come so far is not looked at again."""
+        while self._look():
+            self._came.clear()
+
     def wait_for_alarm(self, name: str, *, state: str = "ALARM") -> dict[str, Any]:
         """Wait until an alarm is told of."""
         return self._wait(f"alarm {name}", {"AlarmName": name, "NewStateValue": state})
@@ -36,6 +42,7 @@ class Inbox:
                 alert = message.get("detail") or {}
                 if alert.get("code") == code and details.items() <= alert["details"].items():
                     return dict(alert)
+            time.sleep(POLL_SECONDS)
             assert time.monotonic() < deadline, f"no alert {code} with {details} within {PATIENCE_SECONDS:.0f} s"
 
     def _wait(self, what: str, fields: dict[str, str]) -> dict[str, Any]:
@@ -44,10 +51,11 @@ class Inbox:
             for message in self._look():
                 if fields.items() <= {name: message.get(name) for name in fields}.items():
                     return message
+            time.sleep(POLL_SECONDS)
             assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:.0f} s"
 
     def _look(self) -> list[dict[str, Any]]:
-        answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10)
         for message in answer.get("Messages", []):
             self._came.append(json.loads(json.loads(message["Body"])["Message"]))
             self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])

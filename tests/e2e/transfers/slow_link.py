@@ -69,6 +69,12 @@ class SlowLink:
         self._stop_at = None
         self._open.set()
 
+    def pace(self, *, bytes_per_second: float | None) -> None:
+        """Forward so many bytes a second from now on; as they come for None."""
+        with self._lock:
+            self._seconds_per_byte = 1 / bytes_per_second if bytes_per_second else 0.0
+            self._free_at = 0.0
+
     def cut(self) -> None:
         """Break every connection there is now. New ones are forwarded."""
         with self._lock:

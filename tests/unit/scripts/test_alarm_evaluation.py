@@ -51,9 +51,17 @@ def test_states_follow_the_numbers(points: dict[float, float], changes: dict[str
     assert judge(points, **changes).state == state
 
 
+@pytest.mark.parametrize(("seconds_in", "state"), [(1, "ALARM"), (29, "ALARM"), (31, "OK")])
+def test_a_number_that_comes_late_counts(seconds_in: int, state: str) -> None:
+    """The last of a minute, when the next minute has one already."""
+    alarm = {"Period": 60, "Threshold": 0, "ComparisonOperator": "GreaterThanThreshold", "Statistic": "Sum"}
+    points = [Point(59.9, 1), Point(60.4, 0)]
+    assert evaluate(alarm, points, now=60 + seconds_in).state == state
+
+
 def test_the_reason_shows_the_numbers() -> None:
     """With which a person sees why."""
-    assert judge({1: 11}).reason == "Threshold Crossed: Maximum of the last 1 periods: 11; threshold 10"
+    assert judge({1: 11}).reason == "Threshold Crossed: 1 periods: 11; threshold 10"
 
 
 @pytest.mark.parametrize(
