@@ -18,6 +18,16 @@ from pqtransfer.keys.rotation import KeyCatalogue
 from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
 
 
+class DrillUnfinishedError(UnavailableError):
+    """A run has not come to the end of a page, so the next one would not either."""
+
+    def __init__(self, participant: str) -> None:
+        super().__init__(
+            f"the time was up before the keys of {participant} were tried, within one page of keys; something answers "
+            "slowly: S3, KMS or the registry"
+        )
+
+
 @dataclass(frozen=True)
 class FailedRestore:
     """A key that does not come back from its backup."""
@@ -61,25 +71,37 @@ class RestoreDrill:
         self._drill(self.registry.load(name), report)
         return report
 
-    def drill_all(self, *, cursor: str | None, has_time: Callable[[], bool]) -> DrillReport:
+    def drill_all(
+        self, *, cursor: str | None, has_time: Callable[[], bool], is_ending: Callable[[], bool] = lambda: False
+    ) -> DrillReport:
         """Try every key of the registry from `cursor` on, for as long as there is time; memory: one page of keys.
 
+        Args:
+            cursor: where the run before this one has ended.
+            has_time: is asked after each page whether another one may be begun.
+            is_ending: is asked before each participant whether there is only time left to say that there is none.
+
         Raises:
+            DrillUnfinishedError: a page took longer than a run has. The administrators are told.
             InvalidCursorError: the cursor is none of this registry.
             UnavailableError: something does not answer, so that nothing is known. The administrators are told.
         """
         try:
-            return self._drill_all(cursor=cursor, has_time=has_time)
+            return self._drill_all(cursor=cursor, has_time=has_time, is_ending=is_ending)
         except PqtransferError as error:
             self._tell_of_failure(error)
             raise
 
-    def _drill_all(self, *, cursor: str | None, has_time: Callable[[], bool]) -> DrillReport:
+    def _drill_all(
+        self, *, cursor: str | None, has_time: Callable[[], bool], is_ending: Callable[[], bool]
+    ) -> DrillReport:
         report = DrillReport(next_cursor=cursor)
         while True:
             page = self.catalogue.list_keys(cursor=report.next_cursor)
             wanted = {key.key_id for key in page.keys if key.secret_id is not None and may_open(key.state)}
             for name in sorted({key.participant for key in page.keys if key.key_id in wanted}):
+                if is_ending():
+                    raise DrillUnfinishedError(name)
                 self._drill(self.registry.load(name), report, only=wanted)
             report.next_cursor = page.next_cursor
             if report.next_cursor is None or not has_time():

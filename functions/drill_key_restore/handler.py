@@ -33,12 +33,14 @@ from pqtransfer.environment import load_settings
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.events import DRILL_CONTINUES_DETAIL_TYPE
 from pqtransfer.keys.registration import Refusal
-from pqtransfer.operations.metrics import KEY_RESTORES_FAILED, KEYS_RESTORED
+from pqtransfer.operations.metrics import DRILLS_FINISHED, KEY_RESTORES_FAILED, KEYS_RESTORED
 
 SERVICE = "drill_key_restore"
 EVENT_SOURCE = "pqtransfer"
 DRILL_RESERVE_MS = 60_000
 """What is not begun when this much time is left goes to another run. A page of keys takes some seconds."""
+ENDING_MS = 10_000
+"""Enough to raise an alert and fail: better than to be killed without a word."""
 PAGE_ITEMS = 25
 """How many items of the registry a page has: what is begun within the reserve is done within it."""
 
@@ -60,6 +62,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> JsonObject:
             report = drill.drill_all(
                 cursor=asked.get("cursor"),
                 has_time=lambda: context.get_remaining_time_in_millis() > DRILL_RESERVE_MS,
+                is_ending=lambda: context.get_remaining_time_in_millis() < ENDING_MS,
             )
             _leave_rest(settings, report, at=drill.now)
     except PqtransferError as error:
@@ -67,7 +70,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> JsonObject:
         if not asked.get("participant"):
             raise
         return {"error": Refusal.of(error).model_dump(mode="json")}
-    _publish(report)
+    _publish(report, is_whole=not asked.get("participant") and report.next_cursor is None)
     return describe_report(report)
 
 
@@ -95,7 +98,10 @@ def _leave_rest(settings: DrillKeyRestoreSettings, report: DrillReport, *, at: d
         _connect_bus(make_session(), settings).put(DRILL_CONTINUES_DETAIL_TYPE, rest, at=at)
 
 
-def _publish(report: DrillReport) -> None:
+def _publish(report: DrillReport, *, is_whole: bool) -> None:
+    """An alarm waits for `DrillsFinished`: a drill of all that never comes to its end says so by its silence."""
+    if is_whole:
+        telemetry.put({DRILLS_FINISHED: 1})
     telemetry.put({KEYS_RESTORED: len(report.restored), KEY_RESTORES_FAILED: len(report.failed)})
     telemetry.done(len(report.restored))
     logger.info("keys drilled", restored=len(report.restored), failed=len(report.failed))

@@ -7,6 +7,7 @@ does not depend on it. Every function and every queue of the given stacks has it
 from collections.abc import Iterator, Mapping, Sequence
 
 from aws_cdk import Duration, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
@@ -16,6 +17,7 @@ from infra.constructs.python_function import PythonFunction
 AUDIT_WAITS_AT_MOST = Duration.minutes(10)
 """What a witness and a check are given as well, before the log counts as stale."""
 WORK_WAITS_AT_MOST = Duration.hours(2)
+DAY = Duration.days(1)
 
 
 class Alarms(Construct):
@@ -25,6 +27,7 @@ class Alarms(Construct):
         stacks: where functions and queues are looked for.
         alarms: makes them.
         runs_within: of functions that the clock starts, by name: within what time one run has to be seen.
+        finishes_within: of those of which a run is not enough, by name: the metric that says that the work is done.
     """
 
     def __init__(
@@ -35,11 +38,21 @@ class Alarms(Construct):
         stacks: Sequence[Stack],
         alarms: AlarmMaker,
         runs_within: Mapping[str, Duration],
+        finishes_within: Mapping[str, tuple[cloudwatch.IMetric, Duration]] | None = None,
     ) -> None:
         super().__init__(scope, id)
         self._alarms = alarms
         for function in find_functions(stacks):
             self._watch_function(function, runs_within.get(function.package_name))
+        for name, (metric, within) in (finishes_within or {}).items():
+            self._alarms.make(
+                f"{name}-unfinished",
+                "function-silent",
+                metric,
+                f"the function {name} has not come to its end for {within.to_days():.0f} days",
+                under=1,
+                periods=count_periods(within),
+            )
         for queue in find_queues(stacks):
             self._watch_queue(queue)
 
@@ -52,9 +65,10 @@ class Alarms(Construct):
         self._alarms.make(
             f"{name}-silent",
             "function-silent",
-            function.function.metric_invocations(period=runs_within, statistic="Sum"),
+            function.function.metric_invocations(period=shorten_period(runs_within), statistic="Sum"),
             f"the function {name} has not run for {runs_within.to_minutes():.0f} minutes",
             under=1,
+            periods=count_periods(runs_within),
         )
 
     def _watch_queue(self, queue: sqs.Queue) -> None:
@@ -70,6 +84,16 @@ class Alarms(Construct):
         age = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         says = f"a message of {path} has waited for more than {at_most.to_minutes():.0f} minutes"
         self._alarms.make(f"{path}-waiting", "messages-waiting", age, says, over=at_most.to_seconds())
+
+
+def shorten_period(within: Duration) -> Duration:
+    """The period of an alarm that waits so long: CloudWatch has none of more than a day."""
+    return Duration.minutes(min(within.to_minutes(), DAY.to_minutes()))
+
+
+def count_periods(within: Duration) -> int:
+    """How many such periods that is. All of them must be silent: CloudWatch looks back for a week at most."""
+    return max(1, round(within.to_minutes() / DAY.to_minutes()))
 
 
 def find_functions(stacks: Sequence[Stack]) -> Iterator[PythonFunction]:

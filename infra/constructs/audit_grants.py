@@ -141,6 +141,19 @@ def keep_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStatement
     ]
 
 
+def hold_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]:
+    """Put entries under legal hold, and lift it: read the log, change the holds of bundles, record that. No more."""
+    return [
+        *read_audit(audit, stack),
+        iam.PolicyStatement(
+            sid="HoldBundles",
+            actions=["s3:PutObjectLegalHold", "s3:GetObjectLegalHold"],
+            resources=[f"arn:aws:s3:::{audit.bucket_name}/tile/entries/*"],
+        ),
+        *write_audit(audit, stack),
+    ]
+
+
 def report_audit(audit: AuditStores, scope: Construct) -> list[iam.PolicyStatement]:
     """Report on the log: read it, write reports beside it, record that, and remember how far a long one has come."""
     stack = Stack.of(scope)

@@ -1,4 +1,7 @@
-"""The roles that people and sites work under: submitter, recipient, operator. The account decides who may take them."""
+"""The roles that people and sites work under: submitter, recipient, operator, custodian.
+
+The account decides who may take them.
+"""
 
 from collections.abc import Sequence
 
@@ -19,7 +22,10 @@ from infra.names import Names
 
 
 class SiteRoles(Construct):
-    """A submitter sends and cancels, a recipient receives, an operator also registers participants and sees all."""
+    """A submitter sends and cancels, a recipient receives, an operator also registers participants and sees all.
+
+    A custodian reads the audit log and keeps entries of it from being purged. It does nothing else.
+    """
 
     def __init__(
         self,
@@ -92,6 +98,7 @@ class SiteRoles(Construct):
         use_key = grants.use_data_key(stores, stack, "s3", "sqs", "dynamodb")
         self.submitter = self._make_role("Submitter", names, [*submits, act, use_key])
         self.operator = self._make_role("Operator", names, [*operates, use_key])
+        self.custodian = self._make_role("Custodian", names, audit_grants.hold_audit(audit, stack))
 
     def _make_role(self, id: str, names: Names, statements: Sequence[iam.PolicyStatement]) -> iam.Role:
         role = iam.Role(

@@ -9,13 +9,16 @@ from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.constructs.alarm_maker import AlarmMaker
-from infra.constructs.alarms import Alarms, find_functions, find_queues
+from infra.constructs.alarms import DAY, Alarms, find_functions, find_queues
 from infra.constructs.dashboard import Dashboard
+from infra.constructs.published_metrics import find_metric
 from infra.constructs.worker_alarms import WorkerAlarms
 from infra.environments import EnvironmentConfig
 from infra.names import Names
+from pqtransfer.operations.metrics import DRILLS_FINISHED
 
 WITNESS_RUNS_WITHIN = Duration.minutes(15)
+WEEK = Duration.days(7)
 CHECKS_MISSED = 3
 PERIOD_AT_MOST_MINUTES = 24 * 60
 """Of CloudWatch. Within it the check of everything has run, too."""
@@ -42,7 +45,14 @@ class AlarmsStack(Stack):
             "check_audit_integrity": Duration.minutes(
                 min(CHECKS_MISSED * environment.audit_check_minutes, PERIOD_AT_MOST_MINUTES)
             ),
+            "archive_audit_log": Duration.days(2),
+            "rotate_keys": Duration.hours(3),
+            "index_envelopes": Duration.hours(3),
+            "respond_to_compromise": Duration.hours(1),
         }
+        drilled = find_metric(
+            DRILLS_FINISHED, environment=environment, service="drill_key_restore", statistic="Sum", period=DAY
+        )
         # The embedded cloud counts no invocations: everything would be silent there.
         alarms = AlarmMaker(self, names=names, topic=topic)
         Alarms(
@@ -51,6 +61,7 @@ class AlarmsStack(Stack):
             stacks=watched,
             alarms=alarms,
             runs_within={} if environment.is_local else runs_within,
+            finishes_within={} if environment.is_local else {"drill_key_restore": (drilled, WEEK)},
         )
         Dashboard(
             self,

@@ -1,16 +1,22 @@
 """A producer: gives each event its number, id and time, and does not return before it is durable.
 
+Threads that record at the same time share a message: while one is on its way, the others gather, and go with the next.
+
 With a spool (a file that outlives the process) that is where an event becomes durable, and somebody else brings it to
 the queue. Without one, or when the spool takes nothing, it goes to the queue at once.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from threading import Lock
 from typing import Protocol
 from uuid import uuid4
 
+from pqtransfer.audit.errors import EventTooLargeError
 from pqtransfer.audit.events import AuditEvent, AuditFacts
-from pqtransfer.errors import UnavailableError
+from pqtransfer.audit.messages import EVENTS_AT_MOST
+from pqtransfer.audit.trail import AuditUnavailableError
+from pqtransfer.errors import PqtransferError, UnavailableError
 
 
 class SpoolRefusedError(UnavailableError):
@@ -40,6 +46,16 @@ class EventSpool(Protocol):
         Raises:
             SpoolRefusedError: it did not. They may come to the queue all the same.
         """
+
+
+@dataclass(eq=False)
+class _Call:
+    """One call of `record`, which waits until its events are durable, or are known not to be."""
+
+    facts: Sequence[AuditFacts]
+    is_done: bool = False
+    error: PqtransferError | None = None
+    refusal: EventTooLargeError | None = None
 
 
 class ProducerTrail:
@@ -73,6 +89,8 @@ class ProducerTrail:
         self._now_ms = now_ms
         self._make_id = make_id
         self._lock = Lock()
+        self._gathering = Lock()
+        self._calls: list[_Call] = []
         self._last_number = 0
         self._last_time_ms = 0
         self._unsettled: Sequence[bytes] = ()
@@ -80,10 +98,47 @@ class ProducerTrail:
     def record(self, *facts: AuditFacts) -> None:
         if not facts:
             return
+        call = _Call(facts)
+        with self._gathering:
+            self._calls.append(call)
         with self._lock:
+            if not call.is_done:  # who had the lock before has not taken it along
+                self._take(self._gather(call))
+        if call.error is not None:
+            raise call.error
+
+    def _gather(self, call: _Call) -> list[_Call]:
+        """This call, and those that wait with it, as far as one message has room."""
+        with self._gathering:
+            self._calls.remove(call)
+            gathered, count = [call], len(call.facts)
+            while self._calls and count + len(self._calls[0].facts) <= EVENTS_AT_MOST:
+                gathered.append(self._calls.pop(0))
+                count += len(gathered[-1].facts)
+        return gathered
+
+    def _take(self, calls: Sequence[_Call]) -> None:
+        """Make the events of all of them durable; each call learns how its own went, whatever ends this one."""
+        for call in calls:
+            call.is_done, call.error = True, AuditUnavailableError("the thread that was to send the event has ended")
+        try:
             self._settle()
-            self._unsettled = self._number(facts)
+            self._unsettled = [entry for call in calls for entry in self._number_call(call)]
             self._settle()
+        except AuditUnavailableError as error:
+            for call in calls:
+                call.error = error
+        else:
+            for call in calls:
+                call.error = call.refusal
+
+    def _number_call(self, call: _Call) -> Sequence[bytes]:
+        """The events of a call; none, if it cannot be written: that holds no other up."""
+        try:
+            return self._number(call.facts)
+        except EventTooLargeError as error:
+            call.refusal = error
+            return ()
 
     def _number(self, facts: Sequence[AuditFacts]) -> Sequence[bytes]:
         """The events. Numbers are used up only when every event can be written."""

@@ -109,6 +109,7 @@ WORK_DONE = Metric("WorkDone", Unit.COUNT, "what a function is there for: keys r
 
 KEYS_RESTORED = Metric("KeysRestored", Unit.COUNT, "keys that came back from their backups in a drill")
 KEY_RESTORES_FAILED = Metric("KeyRestoresFailed", Unit.COUNT, "keys that did not")
+DRILLS_FINISHED = Metric("DrillsFinished", Unit.COUNT, "1 for a drill of all key backups that came to its end")
 
 # --- the audit log, by its check
 

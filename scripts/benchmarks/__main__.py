@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pqtransfer.errors import PqtransferError, UnavailableError
+from scripts.benchmarks.audit_deployed import measure_deployed_audit
 from scripts.benchmarks.audit_log import LOG_ENTRIES, SMOKE_ENTRIES, measure_audit_log
 from scripts.benchmarks.crypto_core import measure_core
 from scripts.benchmarks.key_rotation import measure_rotation
@@ -49,7 +50,8 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
-NAMES = (*CONTENDERS, "crypto", "audit", "keys", "renewals", "scaling", *WORKER_PARTS)
+DEPLOYED_PARTS = (*WORKER_PARTS, "audit-deployed")
+NAMES = (*CONTENDERS, "crypto", "audit", "keys", "renewals", "scaling", *DEPLOYED_PARTS)
 WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
 SMOKE_SIZE_BYTES = 64 << 20
@@ -92,7 +94,7 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
     Raises:
         PqtransferError: something could not be measured.
     """
-    names = given.only or (tuple(name for name in NAMES if name not in WORKER_PARTS) if given.smoke else NAMES)
+    names = given.only or (tuple(name for name in NAMES if name not in DEPLOYED_PARTS) if given.smoke else NAMES)
     began = time.monotonic()
     runs = 1 if given.smoke else given.runs
     size_bytes = SMOKE_SIZE_BYTES if given.smoke else read_size(given.size)
@@ -119,6 +121,9 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
             say("audit log")
             entries = SMOKE_ENTRIES if given.smoke else LOG_ENTRIES
             results = replace(results, audit=measure_audit_log(folder, entries=entries))
+        if "audit-deployed" in names:
+            say("audit log, deployed")
+            results = replace(results, audit_deployed=measure_deployed_audit(folder / "audit-deployed"))
         if "keys" in names:
             say("key rotation")
             results = replace(results, rotations=measure_rotation())

@@ -77,6 +77,7 @@ def write_report(results: Results) -> str:
             "for the encryption alone."
         )
     sections += _write_audit(results)
+    sections += _write_deployed_audit(results)
     sections += _write_rotations(results)
     sections += _write_decisions(results)
     sections += _write_renewals(results)
@@ -196,6 +197,23 @@ def _write_audit(results: Results) -> Iterator[str]:
     yield (
         "Rates are for a CPU second of one core, on a log in a directory. Recording is measured with a spool on this "
         "disk, one request every 2 ms, and a queue that takes 5 ms to answer."
+    )
+
+
+def _write_deployed_audit(results: Results) -> Iterator[str]:
+    if not results.audit_deployed:
+        return
+    yield "## The audit log, deployed"
+    lines = ["| one producer | threads | events | recorded | in the log |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {each.way} | {each.threads} | {each.events:,} | {each.recorded_per_second:,.0f} events/s "
+        f"| {each.appended_per_second:,.0f} events/s |"
+        for each in results.audit_deployed
+    ]
+    yield "\n".join(lines)
+    yield (
+        "From the call that records to the entry in the log: queue, function, bucket and table of the embedded cloud, "
+        "all on this machine. What limits it on AWS stands in docs/adr/0024-events-share-messages.md."
     )
 
 

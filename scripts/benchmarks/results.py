@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from scripts.benchmarks.audit_deployed import DeployedRate
 from scripts.benchmarks.audit_log import AuditFigures
 from scripts.benchmarks.crypto_core import CoreRate
 from scripts.benchmarks.key_rotation import RotationTime
@@ -48,6 +49,7 @@ class Results:
     tables: dict[str, list[Measured]] = field(default_factory=dict)
     core: list[CoreRate] = field(default_factory=list)
     audit: AuditFigures | None = None
+    audit_deployed: list[DeployedRate] = field(default_factory=list)
     rotations: list[RotationTime] = field(default_factory=list)
     renewals: RenewalFigures | None = None
     decisions: DecisionTimes | None = None

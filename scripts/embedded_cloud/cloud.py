@@ -24,7 +24,7 @@ from scripts.embedded_cloud.sessions import CloudSession, assume_role, open_sess
 
 ENVIRONMENT = "local"
 BOOTSTRAP_STACK = "CDKToolkit"
-ROLES = ("worker", "submitter", "recipient", "operator")
+ROLES = ("worker", "submitter", "recipient", "operator", "custodian")
 DEPLOYMENT_FILE = "deployment.json"
 
 
@@ -184,5 +184,5 @@ class EmbeddedCloud:
 
 
 def role_arn(role: str) -> str:
-    """The ARN of a role of the local environment by its short name: `worker`, `submitter`, `recipient`, `operator`."""
+    """The ARN of a role of the local environment by its short name: one of `ROLES`."""
     return f"arn:aws:iam::{ACCOUNT}:role/pqtransfer-{ENVIRONMENT}-{role}"

@@ -1,7 +1,7 @@
 """The AWS config file of an embedded cloud: one profile for each role, so that no process ever holds more than its own.
 
 `admin` owns the cloud and deploys to it. Every other profile takes its role by sts:AssumeRole: `worker`, `submitter`,
-`recipient`, `operator`, and `participant-NAME`.
+`recipient`, `operator`, `custodian`, and `participant-NAME`.
 """
 
 import configparser

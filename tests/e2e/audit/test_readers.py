@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from uuid6 import uuid7
 
 from pqtransfer.audit.errors import BundleLockedError
@@ -56,17 +57,16 @@ class Desk:
         self.deployment, self.folder = deployment, folder
         self.s3 = act_as("operator").client("s3")
         self.trust = S3TrustBucket(self.s3, bucket=deployment.audit_trust_bucket)
-        self._variables = cloud.variables("operator") | {
-            "PQTRANSFER_DEPLOYMENT": str(cloud.deployment_file),
-            "HOME": str(folder),
-        }
+        self._cloud = cloud
 
-    def run(self, *arguments: object) -> Finished:
-        """A command, under the operator's role."""
+    def run(self, *arguments: object, role: str = "operator") -> Finished:
+        """A command, under the operator's role or another."""
+        variables = self._cloud.variables(role) | {
+            "PQTRANSFER_DEPLOYMENT": str(self._cloud.deployment_file),
+            "HOME": str(self.folder),
+        }
         command = [str(Path(sys.executable).parent / "pqtransfer"), "audit", *map(str, arguments)]
-        done = subprocess.run(
-            command, env=self._variables, cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(command, env=variables, cwd=self.folder, capture_output=True, text=True, check=False)
         return Finished(done.returncode, done.stdout, done.stderr)
 
     def open_log(self) -> AuditLog:
@@ -164,7 +164,8 @@ def test_the_deployed_function_reports(desk: Desk, deployment: Deployment, act_a
 def test_the_deployed_log_is_archived_and_purged_under_its_locks(
     desk: Desk, deployment: Deployment, act_as: ActAs
 ) -> None:
-    """By the function's own role: nothing is due today; in two days it is, a lock wins, and then the log is whole."""
+    """By the function's own role: nothing is due today; in two days it is. A lock wins, and so does a legal hold, which
+    a custodian puts on entries and lifts; and then the log is whole."""
     answer = act_as(None).client("lambda").invoke(FunctionName=deployment.functions.archive_audit_log, Payload=b"{}")
     assert json.loads(answer["Payload"].read())["archived"] == 0
     role = act_as_function(act_as, deployment, "archive_audit_log")
@@ -184,7 +185,19 @@ def test_the_deployed_log_is_archived_and_purged_under_its_locks(
             Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(seconds=1)},
         )  # fmt: skip
     time.sleep(1.5)
-    assert run_retention(role, deployment, days=2).purged == announced.announced
+    kept = desk.run("hold", "set", 300, "--reason", "case 17", "--json", role="custodian")
+    assert (kept.exit_code, kept.answer) == (0, {"held": True, "first": 256, "last": 511}), kept.stderr
+    stopped = run_retention(role, deployment, days=2)  # of what was announced, nothing goes: it is announced anew
+    assert (stopped.purged, stopped.announced, stopped.held_at) == (0, 256, 256)
+    wait_until(lambda: run_retention(role, deployment, days=2).first_kept == 256)
+    assert desk.run("hold", "list", "--json", role="custodian").answer == [{"first": 256, "last": 511}]
+    assert may_not_release(role, deployment)
+    assert desk.run("hold", "lift", 300, "--reason", "closed").exit_code != 0  # an operator may not
+    lifted = desk.run("hold", "lift", 300, "--reason", "closed", "--json", role="custodian")
+    assert (lifted.exit_code, lifted.answer["held"]) == (0, False), lifted.stderr
+    wait_until(lambda: run_retention(role, deployment, days=2).first_kept == announced.announced)
+    for action in ("audit.hold", "audit.release"):
+        wait_until(lambda action=action: bool(desk.run("search", "--action", action, "--json").answer))
     verified = desk.run("verify", "--json")
     assert verified.exit_code == 0, verified.stdout
     assert verified.answer["entries_purged"] == announced.announced
@@ -204,6 +217,17 @@ def run_retention(role: CloudSession, deployment: Deployment, *, days: int) -> R
         ),
     )
     return upkeep.run(now=datetime.now(UTC) + timedelta(days=days), correlation_id="e2e")
+
+
+def may_not_release(role: CloudSession, deployment: Deployment) -> bool:
+    """Whether the function that purges may not lift a hold."""
+    try:
+        role.client("s3").put_object_legal_hold(
+            Bucket=deployment.audit_bucket, Key="tile/entries/001", LegalHold={"Status": "OFF"}
+        )
+    except ClientError as error:
+        return error.response["Error"]["Code"] == "AccessDenied"
+    return False
 
 
 def desk_owner(act_as: ActAs) -> Any:

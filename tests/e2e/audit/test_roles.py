@@ -67,7 +67,7 @@ def test_a_function_of_the_log_has_its_own_keys_memory_and_files(
     assert refused == (function != "sequence_audit_log")
 
 
-@pytest.mark.parametrize("role", ["worker", "submitter", "recipient", "operator"])
+@pytest.mark.parametrize("role", ["worker", "submitter", "recipient", "operator", "custodian"])
 def test_who_writes_to_the_log_can_do_nothing_else_with_it(scene: Scene, act_as: ActAs, role: str) -> None:
     """Sending is all: no event is taken back, no file or state is touched, no key is read."""
     session, deployment = act_as(role), scene.deployment
@@ -82,7 +82,8 @@ def test_who_writes_to_the_log_can_do_nothing_else_with_it(scene: Scene, act_as:
 
 
 @pytest.mark.parametrize(
-    ("role", "is_system"), [("worker", True), ("submitter", False), ("recipient", False), ("operator", False)]
+    ("role", "is_system"),
+    [("worker", True), ("custodian", True), ("submitter", False), ("recipient", False), ("operator", False)],
 )
 def test_each_writes_to_the_queue_of_its_own(scene: Scene, act_as: ActAs, role: str, is_system: bool) -> None:
     """So the sequencer knows who speaks: a site cannot send where the system is believed, nor the other way."""

@@ -14,7 +14,7 @@ COMPLETED_AT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 class KeptLog:
-    """`LogFiles`, `RetentionStore` and `AuditTrail` of one log. Every bundle was completed at one moment."""
+    """`LogFiles`, `RetentionStore`, `HoldStore` and `AuditTrail` of one log; all bundles have one age."""
 
     def __init__(self, events: list[AuditEvent]) -> None:
         self.events = list(events)
@@ -75,6 +75,18 @@ class KeptLog:
         assert "purged" in self.documents, "a deletion that nothing accounts for"
         self.gone.add(path)
         self.files.pop(path, None)
+
+    def is_held(self, path: str) -> bool:
+        if path not in self.files:
+            raise TileMissingError(path)
+        return path in self.held
+
+    def hold(self, path: str) -> None:
+        assert path in self.files
+        self.held.add(path)
+
+    def release(self, path: str) -> None:
+        self.held.discard(path)
 
     def find_retention(self) -> bytes | None:
         return self.documents.get("retention")

@@ -1,8 +1,9 @@
 """What a producer promises: numbers without a hole or a repetition, and nothing acknowledged that is not durable."""
 
+import time
 from collections.abc import Sequence
 from itertools import count
-from threading import Thread
+from threading import Event, Thread
 
 import pytest
 
@@ -133,6 +134,97 @@ def test_threads_share_one_producer() -> None:
     for thread in threads:
         thread.join()
     assert numbers(sink.sent) == list(range(1, 401))
+
+
+class SlowSink(InMemoryEventSink):
+    """A sink whose first message waits until it is let go; it keeps how many events each message had."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.let_go = Event(), Event()
+        self.counts: list[int] = []
+
+    def send(self, entries: Sequence[bytes]) -> None:
+        self.counts.append(len(entries))
+        self.entered.set()
+        assert self.let_go.wait(90)
+        super().send(entries)
+
+
+def record_behind_one(trail: ProducerTrail, sink: SlowSink, facts: Sequence[AuditFacts]) -> list[Exception | None]:
+    """While the first event is on its way, each of the others is recorded by a thread of its own; how they went."""
+    outcomes: list[Exception | None] = [None] * (len(facts) + 1)
+
+    def record(place: int, each: AuditFacts) -> None:
+        try:
+            trail.record(each)
+        except Exception as error:  # noqa: BLE001 - looked at below
+            outcomes[place] = error
+
+    threads = [Thread(target=record, args=(0, FACTS))]
+    threads[0].start()
+    assert sink.entered.wait(90)
+    for place, each in enumerate(facts, start=1):
+        threads.append(Thread(target=record, args=(place, each)))
+        threads[-1].start()
+        deadline = time.monotonic() + 90
+        while len(trail._calls) < place:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+    sink.let_go.set()
+    for thread in threads:
+        thread.join()
+    return outcomes
+
+
+def test_threads_that_wait_share_a_message() -> None:
+    """As far as a message has room; so a slow queue takes more of them at once, and holds up nobody longer."""
+    sink = SlowSink()
+    trail = make_trail(sink)
+    assert record_behind_one(trail, sink, [FACTS] * 60) == [None] * 61
+    assert sink.counts == [1, 48, 12]
+    assert numbers(sink.sent) == list(range(1, 62))
+
+
+def test_one_that_cannot_be_written_holds_no_other_up() -> None:
+    """It alone is refused, and uses up no number."""
+    sink = SlowSink()
+    trail = make_trail(sink)
+    large = FACTS.model_copy(update={"details": {"a": "x" * EVENT_LIMIT_BYTES}})
+    outcomes = record_behind_one(trail, sink, [FACTS, large, FACTS])
+    assert [type(each) for each in outcomes] == [type(None), type(None), EventTooLargeError, type(None)]
+    assert numbers(sink.sent) == [1, 2, 3]
+
+
+@pytest.mark.requirement("N10")
+def test_what_fails_for_one_message_fails_for_all_in_it() -> None:
+    """Nobody is told that something is durable which is not; it goes first the next time."""
+    sink = SlowSink()
+    trail = make_trail(sink)
+    sink.is_down = True
+    outcomes = record_behind_one(trail, sink, [FACTS] * 5)
+    assert {type(each) for each in outcomes} == {AuditUnavailableError}
+    sink.is_down = False
+    trail.record(FACTS)
+    assert numbers(sink.sent) == [1, 2]
+
+
+def test_a_thread_that_is_torn_away_leaves_nobody_acknowledged() -> None:
+    """Whatever ends the one that sends: who waited with it is told that nothing is known."""
+    sink = SlowSink()
+    trail = make_trail(sink)
+    send = sink.send
+
+    def tear(entries: Sequence[bytes]) -> None:
+        send(entries)
+        if len(sink.counts) == 2:
+            raise MemoryError
+
+    sink.send = tear  # type: ignore[method-assign]
+    outcomes = record_behind_one(trail, sink, [FACTS] * 3)
+    assert sorted(type(each).__name__ for each in outcomes[1:]) == [
+        "AuditUnavailableError", "AuditUnavailableError", "MemoryError",
+    ]  # fmt: skip
 
 
 def test_every_instance_is_a_producer_of_its_own() -> None:

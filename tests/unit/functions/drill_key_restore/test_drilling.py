@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from functions.drill_key_restore.drilling import RestoreDrill
+from functions.drill_key_restore.drilling import DrillUnfinishedError, RestoreDrill
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.errors import UnavailableError
 from pqtransfer.keys.backups import name_backup
@@ -116,3 +116,13 @@ def test_a_drill_that_ends_early_is_told_of(world: World) -> None:
     [alert] = alerts.raised
     assert (alert.code, alert.severity) == ("key-drill-failed", "high")
     assert "the audit log takes nothing" in alert.summary
+
+
+@pytest.mark.requirement("D4.2")
+def test_a_page_that_takes_longer_than_a_run_is_told(world: World) -> None:
+    """Before the run is killed: what was tried is on record, and nobody takes the rest for tried."""
+    alerts, answers = InMemoryAlerts(), iter([False, True])
+    with pytest.raises(DrillUnfinishedError, match="the keys of site-n"):
+        make_drill(world, alerts).drill_all(cursor=None, has_time=lambda: True, is_ending=lambda: next(answers))
+    assert alerts.codes == ["key-drill-failed"]
+    assert world.trail.actions["key.drill"] > 0
