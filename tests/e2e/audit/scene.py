@@ -191,6 +191,21 @@ class Scene:
         self._alerts.end_all()
         self._alerts_count_from = datetime.now(UTC)
 
+    def wait_for_alarm(self, name: str) -> dict[str, Any]:
+        """Wait for an alarm of this name in the administrators' inbox; what comes before it is thrown away."""
+
+        def look() -> dict[str, Any] | None:
+            answer = self._sqs.receive_message(QueueUrl=self._inbox, MaxNumberOfMessages=10)
+            found = None
+            for message in answer.get("Messages", []):
+                told = json.loads(json.loads(message["Body"])["Message"])
+                self._sqs.delete_message(QueueUrl=self._inbox, ReceiptHandle=message["ReceiptHandle"])
+                if told.get("AlarmName") == name and told["NewStateValue"] == "ALARM":
+                    found = told
+            return found
+
+        return wait_for(f"alarm {name}", look)
+
     def evidence_of(self, path: str) -> list[bytes]:
         """What was preserved of an object; each copy is under legal hold."""
         found = []

@@ -175,7 +175,13 @@ def test_the_deployed_log_is_archived_and_purged_under_its_locks(
     assert announced.archived >= 512
     tags = desk_owner(act_as).get_object_tagging(Bucket=deployment.audit_bucket, Key="tile/entries/000")["TagSet"]
     assert tags == [{"Key": "retention", "Value": "archive"}]
-    wait_until(lambda: bool(desk.run("search", "--action", "audit.purge", "--json").answer))
+    wait_until(lambda: count_events(desk, "audit.purge") == 1)
+    kept = desk.run("hold", "set", 300, "--reason", "case 17", "--json", role="custodian")
+    assert kept.exit_code == 0, kept.stderr
+    assert kept.answer == {"held": True, "first": 256, "last": 511}
+    stopped = run_retention(role, deployment, days=2)  # nothing goes of what was announced: it is announced anew
+    assert (stopped.purged, stopped.announced, stopped.held_at) == (0, 256, 256)
+    wait_until(lambda: count_events(desk, "audit.purge") == 2)
     with pytest.raises(BundleLockedError):
         run_retention(role, deployment, days=2)
     assert desk.run("verify", "--json").answer["intact"] is True
@@ -185,19 +191,16 @@ def test_the_deployed_log_is_archived_and_purged_under_its_locks(
             Retention={"Mode": "GOVERNANCE", "RetainUntilDate": datetime.now(UTC) + timedelta(seconds=1)},
         )  # fmt: skip
     time.sleep(1.5)
-    kept = desk.run("hold", "set", 300, "--reason", "case 17", "--json", role="custodian")
-    assert (kept.exit_code, kept.answer) == (0, {"held": True, "first": 256, "last": 511}), kept.stderr
-    stopped = run_retention(role, deployment, days=2)  # of what was announced, nothing goes: it is announced anew
-    assert (stopped.purged, stopped.announced, stopped.held_at) == (0, 256, 256)
-    wait_until(lambda: run_retention(role, deployment, days=2).first_kept == 256)
+    purged = run_retention(role, deployment, days=2)
+    assert (purged.purged, purged.first_kept, purged.held_at) == (256, 256, 256)
     assert desk.run("hold", "list", "--json", role="custodian").answer == [{"first": 256, "last": 511}]
     assert may_not_release(role, deployment)
     assert desk.run("hold", "lift", 300, "--reason", "closed").exit_code != 0  # an operator may not
     lifted = desk.run("hold", "lift", 300, "--reason", "closed", "--json", role="custodian")
-    assert (lifted.exit_code, lifted.answer["held"]) == (0, False), lifted.stderr
+    assert lifted.exit_code == 0, lifted.stderr
     wait_until(lambda: run_retention(role, deployment, days=2).first_kept == announced.announced)
     for action in ("audit.hold", "audit.release"):
-        wait_until(lambda action=action: bool(desk.run("search", "--action", action, "--json").answer))
+        wait_until(lambda action=action: count_events(desk, action) == 1)
     verified = desk.run("verify", "--json")
     assert verified.exit_code == 0, verified.stdout
     assert verified.answer["entries_purged"] == announced.announced
@@ -217,6 +220,11 @@ def run_retention(role: CloudSession, deployment: Deployment, *, days: int) -> R
         ),
     )
     return upkeep.run(now=datetime.now(UTC) + timedelta(days=days), correlation_id="e2e")
+
+
+def count_events(desk: Desk, action: str) -> int:
+    """How many events of this action are in the log."""
+    return len(desk.run("search", "--action", action, "--json").answer)
 
 
 def may_not_release(role: CloudSession, deployment: Deployment) -> bool:
