@@ -161,6 +161,12 @@ class EnvironmentConfig(BaseModel):
     audit_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(
         default="COMPLIANCE", description="whether nobody at all (COMPLIANCE) or only the privileged may lift that lock"
     )
+    audit_log_key_generation: int = Field(
+        default=1, ge=1, le=999, description="one more than before makes new keys for the audit log; never less"
+    )
+    audit_witness_key_generation: int = Field(
+        default=1, ge=1, le=999, description="one more than before makes new keys for its witness; never less"
+    )
     audit_check_minutes: int = Field(default=60, ge=1, le=1440, description="how often the audit log is checked")
     admin_emails: Names = Field(
         default=(),

@@ -80,7 +80,8 @@ class Comparison:
 
     @property
     def _log_policy(self) -> TrustPolicy:
-        return TrustPolicy(self.policy.origin, log_keys=self.policy.log_keys)
+        policy = self.policy
+        return TrustPolicy(policy.origin, log_keys=policy.log_keys, former_log_keys=policy.former_log_keys)
 
     def _compare_signed(
         self, verified: Checkpoint | None, signed: Checkpoint | None, witnessed_at: datetime | None

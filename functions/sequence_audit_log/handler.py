@@ -20,13 +20,14 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.sequence_audit_log.delivery import Delivery, Message, make_damage_alert
 from functions.sequence_audit_log.settings import SequenceAuditLogSettings
-from pqtransfer.audit.derived_keys import LOG_KINDS, derive_signers
-from pqtransfer.audit.note_keys import NoteSigner
+from pqtransfer.audit.derived_keys import LOG_KINDS
+from pqtransfer.audit.key_changes import SigningKeys, describe_replacement
 from pqtransfer.audit.origins import Origin
 from pqtransfer.audit.sequencer import Sequencer
 from pqtransfer.aws.alerts import EventBridgeAlerts
 from pqtransfer.aws.audit_log import S3LogStore
-from pqtransfer.aws.audit_secrets import read_signing_secret
+from pqtransfer.aws.audit_queue import connect_audit_trail
+from pqtransfer.aws.audit_signing import SigningSecrets, publish_signing_keys
 from pqtransfer.aws.audit_state import DynamoStateStore
 from pqtransfer.aws.audit_trust import LOG_KEYS_PATH, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
@@ -36,7 +37,7 @@ from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import InputError, IntegrityError
 
-SOURCE = "pqtransfer"
+SOURCE, SEQUENCER = "pqtransfer", "sequence-audit-log"
 SIGNED_DETAIL_TYPE = "AuditCheckpointSigned"
 FIRST_WAIT_SECONDS, WAIT_AT_MOST_SECONDS = 0.1, 2.0
 """After a lost race: at most 0.1 s, then twice as long each time. Seven of them are less than 8 s."""
@@ -105,14 +106,15 @@ def wait_after_race(lost: int) -> None:
 
 def connect_delivery(settings: SequenceAuditLogSettings, origin: Origin) -> Delivery:
     """A delivery of this environment, on AWS."""
-    session, config = make_session(), client_config()
+    session, config, keys = make_session(), client_config(), load_keys(settings)
     store = S3LogStore(make_object_client(session), bucket=settings.audit_bucket)
     return Delivery(
         sequencer=Sequencer(
             settings.origin,
             log=store,
             states=DynamoStateStore(session.client("dynamodb", config=config), table=settings.audit_state_table),
-            signers=load_signers(settings),
+            signers=keys.signers,
+            former_policies=keys.list_policies(settings.origin),
         ),
         store=store,
         alerts=EventBridgeAlerts(_connect_bus(settings)),
@@ -123,14 +125,23 @@ def connect_delivery(settings: SequenceAuditLogSettings, origin: Origin) -> Deli
 
 
 @cache
-def load_signers(settings: SequenceAuditLogSettings) -> tuple[NoteSigner, ...]:
-    """The log's keys. Nothing is signed before they are published."""
+def load_keys(settings: SequenceAuditLogSettings) -> SigningKeys:
+    """The log's keys. Nothing is signed before they are published; that they replace others is an event of the log."""
     session = make_session()
-    secret = read_signing_secret(session.client("secretsmanager", config=client_config()), settings.log_keys_id)
-    signers = derive_signers(settings.origin, LOG_KINDS, secret)
-    trust = S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket)
-    trust.publish_keys(LOG_KEYS_PATH, [signer.key for signer in signers])
-    return tuple(signers)
+
+    def announce(keys: SigningKeys) -> None:
+        trail = connect_audit_trail(
+            session, queue_url=settings.audit_queue_url, service=SEQUENCER, spool_directory=None
+        )
+        trail.record(describe_replacement(keys, of=settings.origin, actor=SEQUENCER, at=datetime.now(UTC)))
+
+    return publish_signing_keys(
+        SigningSecrets(settings.origin, LOG_KINDS, settings.log_keys_id, settings.former_log_keys_id),
+        client=session.client("secretsmanager", config=client_config()),
+        trust=S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket),
+        path=LOG_KEYS_PATH,
+        announce=announce,
+    )
 
 
 def _tell_witness(settings: SequenceAuditLogSettings, size: int | None) -> None:

@@ -26,4 +26,10 @@ class SequenceAuditLogSettings(EnvironmentSettings):
     log_keys_id: str = Field(
         description="the secret that the log's keys are derived from", examples=["pqtransfer/dev/audit/log-keys"]
     )
+    former_log_keys_id: str | None = Field(
+        default=None,
+        description="the secret that the log's keys were derived from before; they sign along until they are revoked",
+        examples=["pqtransfer/dev/audit/log-keys"],
+    )
+    audit_queue_url: str = Field(description="the SQS queue that a change of keys is told to", examples=["https://..."])
     event_bus: str = Field(description="the EventBridge bus that alerts are raised on", examples=["pqtransfer-dev"])

@@ -12,14 +12,15 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.witness_checkpoint.settings import WitnessCheckpointSettings
 from functions.witness_checkpoint.witness import MEMORY_PATH, Witness, make_failure_alert, make_refusal_alert
-from pqtransfer.audit.derived_keys import WITNESS_KINDS, derive_signers
+from pqtransfer.audit.derived_keys import WITNESS_KINDS
 from pqtransfer.audit.errors import LogMovedError
-from pqtransfer.audit.note_keys import NoteSigner
+from pqtransfer.audit.key_changes import SigningKeys, describe_replacement
 from pqtransfer.audit.notes import NOTE_LIMIT_BYTES
 from pqtransfer.audit.sequencer import PublishedCheckpoint
 from pqtransfer.aws.alerts import EventBridgeAlerts
 from pqtransfer.aws.audit_log import S3LogStore
-from pqtransfer.aws.audit_secrets import read_signing_secret
+from pqtransfer.aws.audit_queue import connect_audit_trail
+from pqtransfer.aws.audit_signing import SigningSecrets, publish_signing_keys
 from pqtransfer.aws.audit_trust import WITNESS_KEYS_PATH, KeysNotPublishedError, PublishedKeysDifferError, S3TrustBucket
 from pqtransfer.aws.clients import client_config, make_object_client, make_session
 from pqtransfer.aws.events import EventBridgeBus
@@ -27,7 +28,7 @@ from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import IntegrityError, PqtransferError
 
-SOURCE = "pqtransfer"
+SOURCE, WITNESS = "pqtransfer", "witness-checkpoint"
 
 logger = Logger(service="witness_checkpoint")
 telemetry = FunctionTelemetry("witness_checkpoint")
@@ -83,7 +84,7 @@ def connect_witness(settings: WitnessCheckpointSettings) -> Witness:
         log=S3LogStore(s3, bucket=settings.audit_bucket),
         memory=TrustMemory(trust),
         policy=trust.load_log_policy(settings.origin),
-        signers=load_signers(settings),
+        signers=load_keys(settings).signers,
         alerts=connect_alerts(settings),
         now=datetime.now(UTC),
     )
@@ -101,11 +102,18 @@ def connect_alerts(settings: WitnessCheckpointSettings) -> EventBridgeAlerts:
 
 
 @cache
-def load_signers(settings: WitnessCheckpointSettings) -> tuple[NoteSigner, ...]:
-    """The witness's keys. Nothing is signed before they are published."""
+def load_keys(settings: WitnessCheckpointSettings) -> SigningKeys:
+    """The witness's keys. Nothing is signed before they are published; that they replace others is an event."""
     session = make_session()
-    secret = read_signing_secret(session.client("secretsmanager", config=client_config()), settings.witness_keys_id)
-    signers = derive_signers(settings.witness_name, WITNESS_KINDS, secret)
-    trust = S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket)
-    trust.publish_keys(WITNESS_KEYS_PATH, [signer.key for signer in signers])
-    return tuple(signers)
+
+    def announce(keys: SigningKeys) -> None:
+        trail = connect_audit_trail(session, queue_url=settings.audit_queue_url, service=WITNESS, spool_directory=None)
+        trail.record(describe_replacement(keys, of=settings.witness_name, actor=WITNESS, at=datetime.now(UTC)))
+
+    return publish_signing_keys(
+        SigningSecrets(settings.witness_name, WITNESS_KINDS, settings.witness_keys_id, settings.former_witness_keys_id),
+        client=session.client("secretsmanager", config=client_config()),
+        trust=S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket),
+        path=WITNESS_KEYS_PATH,
+        announce=announce,
+    )

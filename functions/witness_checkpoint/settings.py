@@ -24,4 +24,10 @@ class WitnessCheckpointSettings(EnvironmentSettings):
         description="the name in the secret service of what the witness's keys are derived from",
         examples=["pqtransfer/dev/audit/witness-keys"],
     )
+    former_witness_keys_id: str | None = Field(
+        default=None,
+        description="where the witness's keys were derived from before; they sign along until they are revoked",
+        examples=["pqtransfer/dev/audit/witness-keys"],
+    )
+    audit_queue_url: str = Field(description="the SQS queue that a change of keys is told to", examples=["https://..."])
     event_bus: str = Field(description="the EventBridge bus that alerts are raised on", examples=["pqtransfer-dev"])

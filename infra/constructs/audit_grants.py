@@ -14,15 +14,18 @@ from infra.constructs.grants import use_table, via
 
 @dataclass(frozen=True)
 class AuditStores:
-    """What permissions of the audit log are about. `queue` is the system's. `embedded` as in `DataStores`."""
+    """What permissions of the audit log are about. `queue` is the system's. `embedded` as in `DataStores`.
+
+    Of secrets, the one that is in force comes first, and then the one before it, if there is one.
+    """
 
     bucket_name: str
     trust_bucket_name: str
     state: dynamodb.ITable
     queue: sqs.IQueue
     site_queue: sqs.IQueue
-    log_secret_name: str
-    witness_secret_name: str
+    log_secret_names: tuple[str, ...]
+    witness_secret_names: tuple[str, ...]
     key: kms.IKey
     embedded: bool
 
@@ -71,9 +74,11 @@ def sequence_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement
                 *(f"arn:aws:s3:::{audit.bucket_name}/{each}" for each in ("tile/*", "staged/*", "refused/*")),
                 f"arn:aws:s3:::{audit.bucket_name}/unwitnessed",
                 f"arn:aws:s3:::{audit.trust_bucket_name}/keys/log",
+                f"arn:aws:s3:::{audit.trust_bucket_name}/keys/former-log",
             ],
         ),
-        _read_signing_secret(stack, audit.log_secret_name),
+        _read_signing_secrets(stack, audit.log_secret_names),
+        *write_audit(audit, stack),
         _use_key(
             "UseAuditKey",
             audit,
@@ -97,10 +102,12 @@ def witness_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]
             resources=[
                 f"arn:aws:s3:::{audit.bucket_name}/checkpoint",
                 f"arn:aws:s3:::{audit.trust_bucket_name}/keys/witness",
+                f"arn:aws:s3:::{audit.trust_bucket_name}/keys/former-witness",
             ],
         ),
         _remember(audit, "witness/last"),
-        _read_signing_secret(stack, audit.witness_secret_name),
+        _read_signing_secrets(stack, audit.witness_secret_names),
+        *write_audit(audit, stack),
         _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3", "secretsmanager"),
     ]
 
@@ -186,12 +193,12 @@ def _remember(audit: AuditStores, path: str) -> iam.PolicyStatement:
     )
 
 
-def _read_signing_secret(stack: Stack, name: str) -> iam.PolicyStatement:
+def _read_signing_secrets(stack: Stack, names: tuple[str, ...]) -> iam.PolicyStatement:
     """Secrets Manager puts a hyphen and six signs behind the name."""
     return iam.PolicyStatement(
         sid="SignAudit",
         actions=["secretsmanager:GetSecretValue"],
-        resources=[f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret:{name}-??????"],
+        resources=[f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret:{name}-??????" for name in names],
     )
 
 

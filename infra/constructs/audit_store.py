@@ -48,16 +48,18 @@ class AuditStore(Construct):
         self.queue = self._make_queue("Events", dead_letters=self.dead_letters)
         self.site_dead_letters = self._make_queue("SiteDeadLetters")
         self.site_queue = self._make_queue("SiteEvents", dead_letters=self.site_dead_letters)
-        self._make_secret("LogKeys", names.audit_log_secret)
-        self._make_secret("WitnessKeys", names.audit_witness_secret)
+        log_secrets = self._make_secrets("LogKeys", names.audit_log_secret, environment.audit_log_key_generation)
+        witness_secrets = self._make_secrets(
+            "WitnessKeys", names.audit_witness_secret, environment.audit_witness_key_generation
+        )
         self.stores = AuditStores(
             bucket_name=names.audit_bucket,
             trust_bucket_name=names.audit_trust_bucket,
             state=self.state,
             queue=self.queue,
             site_queue=self.site_queue,
-            log_secret_name=names.audit_log_secret,
-            witness_secret_name=names.audit_witness_secret,
+            log_secret_names=log_secrets,
+            witness_secret_names=witness_secrets,
             key=self.key,
             embedded=environment.is_local,
         )
@@ -181,6 +183,14 @@ class AuditStore(Construct):
             fifo=True,
             removal_policy=self._removal,
         )
+
+    def _make_secrets(self, id: str, name: str, generation: int) -> tuple[str, ...]:
+        """The secret of this generation, and the one before it: its keys sign along, until they are revoked."""
+        generations = [generation, generation - 1] if generation > 1 else [generation]
+        names = {number: name if number == 1 else f"{name}-{number}" for number in generations}
+        for number in generations:
+            self._make_secret(id if number == 1 else f"{id}{number}", names[number])
+        return tuple(names.values())
 
     def _make_secret(self, id: str, name: str) -> None:
         secret = secretsmanager.Secret(

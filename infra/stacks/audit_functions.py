@@ -1,5 +1,6 @@
 """The functions that write, witness and check the audit log. Everything in it can be made again."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from aws_cdk import Duration, Stack
@@ -93,7 +94,7 @@ class AuditFunctionsStack(Stack):
                 **self._values,
                 "audit_queue_arn": stores.queue.queue_arn,
                 "site_audit_queue_arn": stores.site_queue.queue_arn,
-                "log_keys_id": stores.log_secret_name,
+                **name_secrets("log_keys_id", stores.log_secret_names),
             },
             statements=[*audit_grants.sequence_audit(stores, self), *self._tell()],
             memory_mib=SEQUENCER_MEMORY_MIB,
@@ -118,7 +119,7 @@ class AuditFunctionsStack(Stack):
             values={
                 **self._values,
                 "witness_name": self._names.audit_witness,
-                "witness_keys_id": stores.witness_secret_name,
+                **name_secrets("witness_keys_id", stores.witness_secret_names),
             },
             statements=[*audit_grants.witness_audit(stores, self), *self._tell()],
             memory_mib=WITNESS_MEMORY_MIB,
@@ -159,3 +160,8 @@ class AuditFunctionsStack(Stack):
 
     def _tell(self) -> list[Any]:
         return [self._control.bus.put_events(), grants.use_data_key(self._storage.stores, self, "events")]
+
+
+def name_secrets(setting: str, names: Sequence[str]) -> dict[str, str]:
+    """The settings that say which secret is in force, and which one was before."""
+    return dict(zip((setting, f"former_{setting}"), names, strict=False))

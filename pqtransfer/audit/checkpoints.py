@@ -7,6 +7,7 @@ A log signs with every key it has, classical and post-quantum, and a reader asks
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Self
 
 from pqtransfer.audit.errors import InvalidNoteKeyError, MalformedCheckpointError, UntrustedCheckpointError
@@ -70,6 +71,10 @@ class TrustPolicy:
 
     Every key of `log_keys` must have signed. A witness is a name; it counts when every key of that name has signed, and
     `witnesses_required` of them must count. What only `revoked_keys` have signed counts for nothing, and is told apart.
+
+    Keys are replaced: `former_log_keys` has the log's keys of each time before, and every key of one time must have
+    signed, now or then; `former_witness_keys` those of a witness, in the same way. Never some of one and some of
+    another. A key that is revoked is none of these any more.
     """
 
     origin: str
@@ -77,14 +82,18 @@ class TrustPolicy:
     witness_keys: tuple[NoteKey, ...] = ()
     witnesses_required: int = 0
     revoked_keys: tuple[NoteKey, ...] = ()
+    former_log_keys: tuple[tuple[NoteKey, ...], ...] = ()
+    former_witness_keys: tuple[tuple[NoteKey, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        require_distinct((*self.log_keys, *self.witness_keys))
-        if not self.log_keys:
+        require_distinct(self.known_keys)
+        if not self.log_keys or not all((*self.former_log_keys, *self.former_witness_keys)):
             raise InvalidNoteKeyError("a reader needs at least one key of the log")
-        if any(not key.kind.is_timestamped for key in self.witness_keys):
+        witness_keys = [*self.witness_keys, *chain.from_iterable(self.former_witness_keys)]
+        log_keys = [*self.log_keys, *chain.from_iterable(self.former_log_keys)]
+        if any(not key.kind.is_timestamped for key in witness_keys):
             raise InvalidNoteKeyError("a witness signs with a cosignature key")
-        if {key.public_key for key in self.log_keys} & {key.public_key for key in self.witness_keys}:
+        if {key.public_key for key in log_keys} & {key.public_key for key in witness_keys}:
             raise InvalidNoteKeyError("a witness must not share a key with the log")
         if not 0 <= self.witnesses_required <= len({key.name for key in self.witness_keys}):
             raise InvalidNoteKeyError("more witnesses are required than there are")
@@ -93,8 +102,9 @@ class TrustPolicy:
 
     @property
     def known_keys(self) -> tuple[NoteKey, ...]:
-        """The keys that are believed: the log's, then the witnesses'."""
-        return (*self.log_keys, *self.witness_keys)
+        """The keys that are believed: the log's, then the witnesses', then the former ones."""
+        former = chain.from_iterable((*self.former_log_keys, *self.former_witness_keys))
+        return (*self.log_keys, *self.witness_keys, *former)
 
 
 @dataclass(frozen=True)
@@ -134,11 +144,11 @@ def open_checkpoint(data: bytes, policy: TrustPolicy) -> SignedCheckpoint:
         raise UntrustedCheckpointError(policy.origin, "it is of another log")
     times = {
         key: min(_verify(checkpoint, key, signature) for signature in found)
-        for key in (*policy.log_keys, *policy.witness_keys)
+        for key in policy.known_keys
         if (found := [signature for signature in note.signatures if signature.is_of(key)])
     }
     missing = [key for key in policy.log_keys if key not in times]
-    if missing:
+    if missing and not any(all(key in times for key in keys) for keys in policy.former_log_keys):
         raise UntrustedCheckpointError(policy.origin, f"the log's key {_name(missing[0])} did not sign it")
     witness_times = _count_witnesses(policy, times)
     if len(witness_times) < policy.witnesses_required:
@@ -204,11 +214,13 @@ def _holds(checkpoint: Checkpoint, key: NoteKey, signature: NoteSignature) -> bo
 
 
 def _count_witnesses(policy: TrustPolicy, times: Mapping[NoteKey, int]) -> dict[str, int]:
-    counted = {}
-    for name in sorted({key.name for key in policy.witness_keys}):
-        keys = [key for key in policy.witness_keys if key.name == name]
-        if all(key in times for key in keys):
-            counted[name] = min(times[key] for key in keys)
+    """A witness counts by the keys of one time. Its name is the same at all times."""
+    counted = dict[str, int]()
+    for keys_of_a_time in (policy.witness_keys, *policy.former_witness_keys):
+        for name in sorted({key.name for key in keys_of_a_time} - counted.keys()):
+            keys = [key for key in keys_of_a_time if key.name == name]
+            if all(key in times for key in keys):
+                counted[name] = min(times[key] for key in keys)
     return counted
 
 

@@ -38,6 +38,8 @@ class PublishedKeys(BaseModel):
     witness_keys: KeyTexts = ()
     witnesses_required: int = Field(default=0, ge=0, le=KEYS_AT_MOST)
     revoked_keys: KeyTexts = ()
+    former_log_keys: Annotated[tuple[KeyTexts, ...], Field(strict=False, max_length=KEYS_AT_MOST)] = ()
+    former_witness_keys: Annotated[tuple[KeyTexts, ...], Field(strict=False, max_length=KEYS_AT_MOST)] = ()
 
     @classmethod
     def from_policy(cls, policy: TrustPolicy) -> Self:
@@ -48,6 +50,8 @@ class PublishedKeys(BaseModel):
             witness_keys=tuple(map(str, policy.witness_keys)),
             witnesses_required=policy.witnesses_required,
             revoked_keys=tuple(map(str, policy.revoked_keys)),
+            former_log_keys=tuple(tuple(map(str, keys)) for keys in policy.former_log_keys),
+            former_witness_keys=tuple(tuple(map(str, keys)) for keys in policy.former_witness_keys),
         )
 
     def to_policy(self) -> TrustPolicy:
@@ -62,6 +66,8 @@ class PublishedKeys(BaseModel):
             witness_keys=tuple(map(NoteKey.from_text, self.witness_keys)),
             witnesses_required=self.witnesses_required,
             revoked_keys=tuple(map(NoteKey.from_text, self.revoked_keys)),
+            former_log_keys=tuple(tuple(map(NoteKey.from_text, keys)) for keys in self.former_log_keys),
+            former_witness_keys=tuple(tuple(map(NoteKey.from_text, keys)) for keys in self.former_witness_keys),
         )
 
     def to_json(self) -> bytes:

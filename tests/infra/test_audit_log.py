@@ -120,7 +120,9 @@ def test_what_is_trusted_is_written_by_whom_it_belongs_to(synthesized: Synthesiz
                     writers.setdefault(text.partition("-audit-trust/")[2].strip('"'), set()).add(holder)
     assert {path: len(holders) for path, holders in writers.items()} == {
         "keys/log": 1,
+        "keys/former-log": 1,
         "keys/witness": 1,
+        "keys/former-witness": 1,
         "witness/last": 1,
         "checker/*": 1,
         "reporter/*": 1,
@@ -189,3 +191,32 @@ def test_whoever_does_something_may_say_so(synthesized: Synthesized) -> None:
     drains = {holder for holder, each in synthesized.statements() if each.get("Sid") == "DrainAudit"}
     assert len(drains) == 1
     assert drains <= readers
+
+
+@pytest.mark.requirement("D7.3", "N6")
+def test_new_keys_are_a_new_secret_beside_the_former_one(tmp_path: Path) -> None:
+    """The third time: its secret and the one before it, of the log and not of the witness, read by the sequencer."""
+    build_app({"env": "local", "audit_log_key_generation": "3"}, folder=tmp_path).synth()
+    templates = {
+        name: json.loads((tmp_path / f"Pqtransfer{name}-local.template.json").read_text(encoding="utf-8"))["Resources"]
+        for name in ("AuditLog", "AuditFunctions")
+    }
+    secrets = [
+        each["Properties"]["Name"]
+        for each in templates["AuditLog"].values()
+        if each["Type"] == "AWS::SecretsManager::Secret"
+    ]
+    log, witness = "pqtransfer/local/audit/log-keys", "pqtransfer/local/audit/witness-keys"
+    assert sorted(secrets) == [f"{log}-2", f"{log}-3", witness]
+    told = [
+        each["Properties"]["Environment"]["Variables"]
+        for each in templates["AuditFunctions"].values()
+        if each["Type"] == "AWS::Lambda::Function"
+    ]
+    (sequencer,) = [each for each in told if "PQTRANSFER_LOG_KEYS_ID" in each]
+    assert sequencer["PQTRANSFER_LOG_KEYS_ID"] == f"{log}-3"
+    assert sequencer["PQTRANSFER_FORMER_LOG_KEYS_ID"] == f"{log}-2"
+    assert not [each for each in told if "PQTRANSFER_FORMER_WITNESS_KEYS_ID" in each]
+    readable = json.dumps(templates["AuditFunctions"])
+    assert f"secret:{log}-2-??????" in readable
+    assert f"secret:{log}-??????" not in readable
