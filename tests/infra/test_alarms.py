@@ -147,7 +147,7 @@ def test_alarms_watch_what_workers_and_functions_publish(synthesized: Synthesize
     """By a name that is in the catalogue; for the thresholds that were asked for."""
     alarms = synthesized.resources("AWS::CloudWatch::Alarm").values()
     ours = [each for each in alarms if each["Namespace"] == NAMESPACE]
-    assert len(ours) == 6
+    assert len(ours) == (6 if synthesized.environment == "local" else 7)  # there no drill is waited for
     assert {get_metric(each["MetricName"]) for each in ours}
     for alarm in ours:
         assert {each["Name"] for each in alarm["Dimensions"]} == {"environment", "service"}
