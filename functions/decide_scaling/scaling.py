@@ -117,7 +117,8 @@ class Scaling:
             oldest_waiting=_try("what waits", lambda: self.backlog.read(now=now)),
             protected=_try("the protection of tasks", self.fleet.count_protected),
             cpu_percent=cpu or None,
-            bytes_per_second=None if bytes_per_second is None else bytes_per_second / max(1, busy),
+            # Measured over all tasks; those that do nothing move nothing.
+            bytes_per_second=None if bytes_per_second is None else bytes_per_second * state.running / max(1, busy),
         )
 
     def _tell_of_limit(self, decision: Decision, recent: Sequence[Numbered], correlation_id: str) -> None:

@@ -98,7 +98,7 @@ class FleetMetrics:
         return cls(session.client("cloudwatch", config=client_config()), cluster=cluster, service=service)
 
     def read(self, *, now: datetime) -> tuple[Sequence[float], float | None]:
-        """CPU in percent by the minute, oldest first; bytes per second of the whole service, None when not measured.
+        """CPU in percent by the minute, oldest first; bytes per second of a task on average, None when not measured.
 
         Raises:
             CloudError: CloudWatch could not be asked.

@@ -9,8 +9,10 @@ from pqtransfer.scaling.policy import ScalingPolicy
 
 URGENT_PRIORITY = 8
 """From here on a transfer is urgent: what stands before it in the queue has to go twice as fast."""
-RATE_BOUND = 4.0
-"""What was observed counts up to so many times more or less than what is expected of a worker: it may be a fluke."""
+RATE_BOUND = 2.0
+"""What was observed counts up to so many times more or less than what is expected of a worker: it is the mean of a
+minute in which some have only begun.
+"""
 
 
 @dataclass(frozen=True)

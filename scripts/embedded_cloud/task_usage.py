@@ -61,7 +61,7 @@ def make_metrics(
     desired: int,
     at: datetime,
 ) -> dict[str, list[dict[str, Any]]]:
-    """Metric data by namespace, under the names that ECS and Container Insights use.
+    """Metric data by namespace, under the names that ECS and Container Insights use: a value for each task.
 
     The network numbers are what the workers say they have moved: a process has no interface of its own to count on. A
     model is read and written once, so both directions carry the same.
@@ -78,12 +78,12 @@ def make_metrics(
     memory = [each.memory_bytes / MIB for each in rates]
     network = [each.bytes_per_second for each in rates]
     insights += [
-        datum("CpuUtilized", "None", [sum(units)]),
-        datum("CpuReserved", "None", [float(cpu_units * len(rates))]),
-        datum("MemoryUtilized", "Megabytes", [sum(memory)]),
-        datum("MemoryReserved", "Megabytes", [float(memory_mib * len(rates))]),
-        datum("NetworkRxBytes", "Bytes/Second", [sum(network)]),
-        datum("NetworkTxBytes", "Bytes/Second", [sum(network)]),
+        datum("CpuUtilized", "None", units),
+        datum("CpuReserved", "None", [float(cpu_units)] * len(rates)),
+        datum("MemoryUtilized", "Megabytes", memory),
+        datum("MemoryReserved", "Megabytes", [float(memory_mib)] * len(rates)),
+        datum("NetworkRxBytes", "Bytes/Second", network),
+        datum("NetworkTxBytes", "Bytes/Second", network),
     ]
     ours = [
         datum("CPUUtilization", "Percent", [100 * each / cpu_units for each in units]),

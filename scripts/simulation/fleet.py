@@ -37,6 +37,8 @@ class Worker:
     started: float
     is_up: bool = False
     job: Job | None = None
+    busy_since: float | None = None
+    rate: float = 0.0
     wake: simpy.Event | None = None
     is_gone: bool = False
 
@@ -67,6 +69,12 @@ class Fleet:
     @property
     def in_flight(self) -> int:
         return sum(worker.job is not None for worker in self.workers)
+
+    def measure_rate(self) -> float:
+        """Bytes per second of a busy worker in the last minute, as CloudWatch would tell: some have only begun."""
+        now, busy = self.environment.now, [worker for worker in self.workers if worker.busy_since is not None]
+        moved = sum(worker.rate * min(60.0, now - (worker.busy_since or now)) for worker in busy)
+        return moved / 60.0 / max(1, len(busy))
 
     def feed(self, jobs: Sequence[Job]) -> Steps:
         """The transfers come in."""
@@ -101,7 +109,7 @@ class Fleet:
 
     def _live(self, worker: Worker) -> Steps:
         c, chance = self.conditions, self._chance
-        rate = c.rate * math.exp(chance.gauss(0, c.rate_spread))
+        rate = worker.rate = c.rate * math.exp(chance.gauss(0, c.rate_spread))
         dies_at = self.environment.now + chance.expovariate(1 / (c.hours_between_deaths * 3600))
         yield self.environment.timeout(c.startup * math.exp(chance.gauss(0, c.startup_spread)))
         if worker.is_gone:
@@ -109,6 +117,7 @@ class Fleet:
         worker.is_up = True
         while not worker.is_gone:
             if worker.job is None and not self._take(worker):
+                worker.busy_since = None
                 if len(self.workers) > self.desired:
                     self._end(worker)
                     return
@@ -118,6 +127,8 @@ class Fleet:
                 continue
             job = worker.job
             assert job is not None  # noqa: S101 - taken above
+            if worker.busy_since is None:
+                worker.busy_since = self.environment.now
             if job.begun is None:
                 job.begun = self.environment.now
             seconds = c.overhead + job.left / rate

@@ -54,7 +54,7 @@ class Ours:
                 oldest_waiting=tuple(_describe(job) for job in islice(fleet.queue, SAMPLE_SIZE)),
                 protected=in_flight,
                 cpu_percent=(cpu,) * 6,
-                bytes_per_second=self._conditions.rate if in_flight else 0.0,
+                bytes_per_second=fleet.measure_rate(),
             ),
             self._policy,
             recent=self._recent,

@@ -1,26 +1,32 @@
 """The local fleet with real worker processes: it follows the service as ECS does."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from pqtransfer.aws.task_protection import TaskProtection
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud import EmbeddedCloud
+from scripts.embedded_cloud.fleet_reports import ECS_EVENT_SOURCE
+from scripts.embedded_cloud.sessions import CloudSession
 from scripts.embedded_cloud.supervisor import Supervisor
 from scripts.embedded_cloud.timing import Timing
 from scripts.toolchain import ROOT
+from tests.e2e.conftest import ActAs
 from tests.e2e.fleet_service import Service
 from tests.e2e.transfers.stage import wait_for
 from tests.e2e.workers import QUICK
 
 pytestmark = pytest.mark.e2e
 
+RULE = "e2e-ecs-events"
 TIMING = Timing(
     poll=0.1, health_interval=0.5, health_timeout=20.0, unhealthy_after_checks=2, health_grace=90.0, stop_timeout=20.0
 )
@@ -34,8 +40,47 @@ def fleet(cloud: EmbeddedCloud, deployment: Deployment, service: Service, tmp_pa
         yield started
 
 
-def test_it_scales_replaces_and_rolls(fleet: Supervisor, service: Service) -> None:
-    """It has as many tasks as are wanted; a new definition takes over, a broken one goes back."""
+class EcsEvents:
+    """What the fleet has told on the default bus, in a queue of the test's own."""
+
+    def __init__(self, owner: CloudSession) -> None:
+        self._events, self._sqs = owner.client("events"), owner.client("sqs")
+        self._url = self._sqs.create_queue(QueueName=RULE)["QueueUrl"]
+        arn = self._sqs.get_queue_attributes(QueueUrl=self._url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        allow = {"Effect": "Allow", "Principal": {"Service": "events.amazonaws.com"}, "Action": "sqs:SendMessage"}
+        policy = {"Version": "2012-10-17", "Statement": [{**allow, "Resource": arn}]}
+        self._sqs.set_queue_attributes(QueueUrl=self._url, Attributes={"Policy": json.dumps(policy)})
+        self._events.put_rule(Name=RULE, EventPattern=json.dumps({"source": [ECS_EVENT_SOURCE]}))
+        self._events.put_targets(Rule=RULE, Targets=[{"Id": "queue", "Arn": arn}])
+        self._seen: list[dict[str, Any]] = []
+
+    def close(self) -> None:
+        self._events.remove_targets(Rule=RULE, Ids=["queue"])
+        self._events.delete_rule(Name=RULE)
+        self._sqs.delete_queue(QueueUrl=self._url)
+
+    def wait_for(self, what: str, matches: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """The first event whose detail is so."""
+
+        def look() -> dict[str, Any] | None:
+            answer = self._sqs.receive_message(QueueUrl=self._url, MaxNumberOfMessages=10)
+            for message in answer.get("Messages", []):
+                self._seen.append(json.loads(message["Body"]))
+                self._sqs.delete_message(QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"])
+            return next((each for each in self._seen if matches(each["detail"])), None)
+
+        return wait_for(what, look)
+
+
+@pytest.fixture
+def events(act_as: ActAs) -> Iterator[EcsEvents]:
+    listening = EcsEvents(act_as(None))
+    yield listening
+    listening.close()
+
+
+def test_it_scales_replaces_and_rolls(events: EcsEvents, fleet: Supervisor, service: Service) -> None:
+    """As many tasks as are wanted; a new definition takes over, a broken one goes back; and it is told as ECS does."""
     (first,) = fleet.tasks.running
     service.want(2)
     both = fleet.wait_until(lambda tasks: len(tasks.running) == 2).running
@@ -44,6 +89,10 @@ def test_it_scales_replaces_and_rolls(fleet: Supervisor, service: Service) -> No
         lambda tasks: len(tasks.running) == 2 and both[1].number not in {task.number for task in tasks.all}
     ).running
     assert both[0] is first
+    killed = events.wait_for("the end of the killed task", lambda detail: detail.get("stopCode") is not None)
+    assert killed["detail-type"] == "ECS Task State Change"
+    assert killed["detail"]["stopCode"] == "EssentialContainerExited"
+    assert killed["detail"]["containers"][0]["exitCode"] == 137
     service.want(1)
     fleet.wait_until(lambda tasks: len(tasks.all) == 1)
 
@@ -53,6 +102,9 @@ def test_it_scales_replaces_and_rolls(fleet: Supervisor, service: Service) -> No
     wait_for("the rollback", lambda: service.definition == good or None)
     (left,) = fleet.wait_until(lambda tasks: {task.definition.arn for task in tasks.all} == {good}).all
     assert left.definition.arn != broken
+    failed = "SERVICE_DEPLOYMENT_FAILED"
+    told = events.wait_for("the failed deployment", lambda detail: detail.get("eventName") == failed)
+    assert (told["detail-type"], told["detail"]["eventType"]) == ("ECS Deployment State Change", "ERROR")
 
 
 def test_a_protected_task_is_not_scaled_in(fleet: Supervisor, service: Service) -> None:

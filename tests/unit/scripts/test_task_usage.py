@@ -24,7 +24,7 @@ def test_rates_between_two_looks() -> None:
 
 
 def test_the_metrics_of_a_service() -> None:
-    """Sums under the names of Container Insights, percentages of what is reserved under those of ECS."""
+    """A value for each task under the names of Container Insights, and percentages under those of ECS."""
     metrics = make_metrics(
         [Rates(0.5, 512 * MIB, 10.0), Rates(1.0, 1024 * MIB, 20.0)],
         cluster="c",
@@ -39,12 +39,12 @@ def test_the_metrics_of_a_service() -> None:
     assert values == {
         "RunningTaskCount": [2],
         "DesiredTaskCount": [3],
-        "CpuUtilized": [1536.0],
-        "CpuReserved": [2048.0],
-        "MemoryUtilized": [1536.0],
-        "MemoryReserved": [4096.0],
-        "NetworkRxBytes": [30.0],
-        "NetworkTxBytes": [30.0],
+        "CpuUtilized": [512.0, 1024.0],
+        "CpuReserved": [1024.0, 1024.0],
+        "MemoryUtilized": [512.0, 1024.0],
+        "MemoryReserved": [2048.0, 2048.0],
+        "NetworkRxBytes": [10.0, 20.0],
+        "NetworkTxBytes": [10.0, 20.0],
         "CPUUtilization": [50.0, 100.0],
         "MemoryUtilization": [25.0, 50.0],
     }
