@@ -161,6 +161,10 @@ class EnvironmentConfig(BaseModel):
     audit_lock_mode: Literal["GOVERNANCE", "COMPLIANCE"] = Field(
         default="COMPLIANCE", description="whether nobody at all (COMPLIANCE) or only the privileged may lift that lock"
     )
+    audit_signer: Literal["secrets", "kms"] = Field(
+        default="secrets",
+        description="what signs the audit log: keys made of secrets, or keys that never leave KMS; chosen once",
+    )
     audit_log_key_generation: int = Field(
         default=1, ge=1, le=999, description="one more than before makes new keys for the audit log; never less"
     )
@@ -323,4 +327,6 @@ class EnvironmentConfig(BaseModel):
             return [f"account={self.account} is not the embedded cloud's: deploy to it with --context env=dev"]
         if self.worker_image is None:
             return ["worker_image is not set, and local builds no image: leave it at its default"]
+        if self.audit_signer == "kms":
+            return ["audit_signer=kms needs ML-DSA keys, which the embedded cloud's KMS does not have: leave it out"]
         return []

@@ -138,6 +138,7 @@ def load_keys(settings: SequenceAuditLogSettings) -> SigningKeys:
     return publish_signing_keys(
         SigningSecrets(settings.origin, LOG_KINDS, settings.log_keys_id, settings.former_log_keys_id),
         client=session.client("secretsmanager", config=client_config()),
+        kms=session.client("kms", config=client_config()),
         trust=S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket),
         path=LOG_KEYS_PATH,
         announce=announce,

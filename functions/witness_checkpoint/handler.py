@@ -113,6 +113,7 @@ def load_keys(settings: WitnessCheckpointSettings) -> SigningKeys:
     return publish_signing_keys(
         SigningSecrets(settings.witness_name, WITNESS_KINDS, settings.witness_keys_id, settings.former_witness_keys_id),
         client=session.client("secretsmanager", config=client_config()),
+        kms=session.client("kms", config=client_config()),
         trust=S3TrustBucket(make_object_client(session), bucket=settings.audit_trust_bucket),
         path=WITNESS_KEYS_PATH,
         announce=announce,

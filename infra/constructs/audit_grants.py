@@ -13,19 +13,29 @@ from infra.constructs.grants import use_table, via
 
 
 @dataclass(frozen=True)
-class AuditStores:
-    """What permissions of the audit log are about. `queue` is the system's. `embedded` as in `DataStores`.
+class SigningKeys:
+    """What a log or a witness signs with: those in force come first, then those before, if there are any.
 
-    Of secrets, the one that is in force comes first, and then the one before it, if there is one.
+    `ids` are what its function is told: the name of a secret, or the ARNs of KMS keys. `secret_names` or `kms_arns` are
+    what its role needs.
     """
+
+    ids: tuple[str, ...]
+    secret_names: tuple[str, ...] = ()
+    kms_arns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class AuditStores:
+    """What permissions of the audit log are about. `queue` is the system's. `embedded` as in `DataStores`."""
 
     bucket_name: str
     trust_bucket_name: str
     state: dynamodb.ITable
     queue: sqs.IQueue
     site_queue: sqs.IQueue
-    log_secret_names: tuple[str, ...]
-    witness_secret_names: tuple[str, ...]
+    log_keys: SigningKeys
+    witness_keys: SigningKeys
     key: kms.IKey
     embedded: bool
 
@@ -77,7 +87,7 @@ def sequence_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement
                 f"arn:aws:s3:::{audit.trust_bucket_name}/keys/former-log",
             ],
         ),
-        _read_signing_secrets(stack, audit.log_secret_names),
+        _sign_audit(stack, audit.log_keys),
         *write_audit(audit, stack),
         _use_key(
             "UseAuditKey",
@@ -106,7 +116,7 @@ def witness_audit(audit: AuditStores, stack: Stack) -> list[iam.PolicyStatement]
             ],
         ),
         _remember(audit, "witness/last"),
-        _read_signing_secrets(stack, audit.witness_secret_names),
+        _sign_audit(stack, audit.witness_keys),
         *write_audit(audit, stack),
         _use_key("UseAuditKey", audit, stack, ["kms:GenerateDataKey", "kms:Decrypt"], "s3", "secretsmanager"),
     ]
@@ -193,12 +203,18 @@ def _remember(audit: AuditStores, path: str) -> iam.PolicyStatement:
     )
 
 
-def _read_signing_secrets(stack: Stack, names: tuple[str, ...]) -> iam.PolicyStatement:
-    """Secrets Manager puts a hyphen and six signs behind the name."""
+def _sign_audit(stack: Stack, keys: SigningKeys) -> iam.PolicyStatement:
+    """Nobody else may: neither read a secret of keys, nor sign with a key of KMS."""
+    if keys.kms_arns:
+        return iam.PolicyStatement(
+            sid="SignAudit", actions=["kms:Sign", "kms:GetPublicKey"], resources=list(keys.kms_arns)
+        )
+    # Secrets Manager puts a hyphen and six signs behind the name.
+    secrets = f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret"
     return iam.PolicyStatement(
         sid="SignAudit",
         actions=["secretsmanager:GetSecretValue"],
-        resources=[f"arn:aws:secretsmanager:{stack.region}:{stack.account}:secret:{name}-??????" for name in names],
+        resources=[f"{secrets}:{name}-??????" for name in keys.secret_names],
     )
 
 

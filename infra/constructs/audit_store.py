@@ -17,13 +17,14 @@ from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.audit_grants import AuditStores
+from infra.constructs.audit_grants import AuditStores, SigningKeys
 from infra.constructs.buckets import NO_TLS_REASON
 from infra.constructs.queues import hidden_for_function, make_queue
 from infra.environments import EnvironmentConfig
 from infra.names import Names
 from infra.validation import acknowledge
 from pqtransfer.aws.audit_retention import ARCHIVE_TAG
+from pqtransfer.aws.audit_signing import KMS_PREFIX
 
 ENTRIES_PREFIX, STAGED_PREFIX = "tile/entries/", "staged/"
 SEED_LETTERS = 64
@@ -48,8 +49,8 @@ class AuditStore(Construct):
         self.queue = self._make_queue("Events", dead_letters=self.dead_letters)
         self.site_dead_letters = self._make_queue("SiteDeadLetters")
         self.site_queue = self._make_queue("SiteEvents", dead_letters=self.site_dead_letters)
-        log_secrets = self._make_secrets("LogKeys", names.audit_log_secret, environment.audit_log_key_generation)
-        witness_secrets = self._make_secrets(
+        log_keys = self._make_signing_keys("LogKeys", names.audit_log_secret, environment.audit_log_key_generation)
+        witness_keys = self._make_signing_keys(
             "WitnessKeys", names.audit_witness_secret, environment.audit_witness_key_generation
         )
         self.stores = AuditStores(
@@ -58,8 +59,8 @@ class AuditStore(Construct):
             state=self.state,
             queue=self.queue,
             site_queue=self.site_queue,
-            log_secret_names=log_secrets,
-            witness_secret_names=witness_secrets,
+            log_keys=log_keys,
+            witness_keys=witness_keys,
             key=self.key,
             embedded=environment.is_local,
         )
@@ -184,13 +185,34 @@ class AuditStore(Construct):
             removal_policy=self._removal,
         )
 
-    def _make_secrets(self, id: str, name: str, generation: int) -> tuple[str, ...]:
-        """The secret of this generation, and the one before it: its keys sign along, until they are revoked."""
+    def _make_signing_keys(self, id: str, name: str, generation: int) -> SigningKeys:
+        """Those of this generation, and of the one before it: they sign along, until they are revoked."""
         generations = [generation, generation - 1] if generation > 1 else [generation]
+        ids = {number: id if number == 1 else f"{id}{number}" for number in generations}
+        if self._environment.audit_signer == "kms":
+            arns = [self._make_kms_keys(ids[number]) for number in generations]
+            told = tuple(f"{KMS_PREFIX}{' '.join(each)}" for each in arns)
+            return SigningKeys(told, kms_arns=tuple(arn for each in arns for arn in each))
         names = {number: name if number == 1 else f"{name}-{number}" for number in generations}
         for number in generations:
-            self._make_secret(id if number == 1 else f"{id}{number}", names[number])
-        return tuple(names.values())
+            self._make_secret(ids[number], names[number])
+        return SigningKeys(tuple(names.values()), secret_names=tuple(names.values()))
+
+    def _make_kms_keys(self, id: str) -> tuple[str, ...]:
+        """One key for each algorithm of a note. KMS rotates none of them, and cannot: they are replaced on purpose."""
+        specs = (kms.KeySpec.ECC_NIST_EDWARDS25519, kms.KeySpec.ML_DSA_44)
+        return tuple(
+            kms.Key(
+                self,
+                f"{id}{algorithm}",
+                description=f"pqtransfer {self._environment.name}: Signs the audit log ({id}, {algorithm})",
+                key_spec=spec,
+                key_usage=kms.KeyUsage.SIGN_VERIFY,
+                pending_window=Duration.days(30 if self._environment.retain_data else 7),
+                removal_policy=self._removal,
+            ).key_arn
+            for algorithm, spec in zip(("Ed25519", "MlDsa44"), specs, strict=True)
+        )
 
     def _make_secret(self, id: str, name: str) -> None:
         secret = secretsmanager.Secret(

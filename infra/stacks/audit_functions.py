@@ -94,7 +94,7 @@ class AuditFunctionsStack(Stack):
                 **self._values,
                 "audit_queue_arn": stores.queue.queue_arn,
                 "site_audit_queue_arn": stores.site_queue.queue_arn,
-                **name_secrets("log_keys_id", stores.log_secret_names),
+                **name_keys("log_keys_id", stores.log_keys.ids),
             },
             statements=[*audit_grants.sequence_audit(stores, self), *self._tell()],
             memory_mib=SEQUENCER_MEMORY_MIB,
@@ -119,7 +119,7 @@ class AuditFunctionsStack(Stack):
             values={
                 **self._values,
                 "witness_name": self._names.audit_witness,
-                **name_secrets("witness_keys_id", stores.witness_secret_names),
+                **name_keys("witness_keys_id", stores.witness_keys.ids),
             },
             statements=[*audit_grants.witness_audit(stores, self), *self._tell()],
             memory_mib=WITNESS_MEMORY_MIB,
@@ -162,6 +162,6 @@ class AuditFunctionsStack(Stack):
         return [self._control.bus.put_events(), grants.use_data_key(self._storage.stores, self, "events")]
 
 
-def name_secrets(setting: str, names: Sequence[str]) -> dict[str, str]:
-    """The settings that say which secret is in force, and which one was before."""
-    return dict(zip((setting, f"former_{setting}"), names, strict=False))
+def name_keys(setting: str, ids: Sequence[str]) -> dict[str, str]:
+    """The settings that say which keys are in force, and which were before."""
+    return dict(zip((setting, f"former_{setting}"), ids, strict=False))

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.infra.conftest import STACKS, Synthesize, Synthesized, build_app
+from infra.overrides import InvalidSettingError, load_environment
+from tests.infra.conftest import CONTEXTS, STACKS, Synthesize, Synthesized, build_app
 
 PINNED = Path(__file__).with_name("audit_logical_ids.json")
 HOLDS_DATA = {
@@ -220,3 +221,26 @@ def test_new_keys_are_a_new_secret_beside_the_former_one(tmp_path: Path) -> None
     readable = json.dumps(templates["AuditFunctions"])
     assert f"secret:{log}-2-??????" in readable
     assert f"secret:{log}-??????" not in readable
+
+
+@pytest.mark.requirement("D7.3", "N6")
+def test_keys_of_kms_sign_where_that_is_chosen(tmp_path: Path) -> None:
+    """Two for the log, two for its witness, of the algorithms of a note; each pair is one role's, to sign, no more."""
+    build_app({"env": "production", **CONTEXTS["production"], "audit_signer": "kms"}, folder=tmp_path).synth()
+    synthesized = Synthesized(environment="production", folder=tmp_path)
+    keys = synthesized.resources("AWS::KMS::Key", "AuditLog")
+    signing = {name: each["KeySpec"] for name, each in keys.items() if each.get("KeyUsage") == "SIGN_VERIFY"}
+    assert sorted(signing.values()) == ["ECC_NIST_EDWARDS25519"] * 2 + ["ML_DSA_44"] * 2
+    assert synthesized.resources("AWS::SecretsManager::Secret", "AuditLog") == {}
+    signers = [(holder, each) for holder, each in synthesized.statements() if "kms:Sign" in actions_of(each)]
+    assert [each["Sid"] for _, each in signers] == ["SignAudit"] * 2
+    assert len({holder for holder, _ in signers}) == 2
+    resources = [json.dumps(resource) for _, each in signers for resource in each["Resource"]]
+    assert len(set(resources)) == 4
+    assert all(set(actions_of(each)) == {"kms:Sign", "kms:GetPublicKey"} for _, each in signers)
+
+
+def test_a_cloud_without_such_keys_is_refused() -> None:
+    """Before anything is deployed to it, with a word on what to do."""
+    with pytest.raises(InvalidSettingError, match="the embedded cloud's KMS does not have: leave it out"):
+        load_environment({"env": "local", "audit_signer": "kms"}, {})
