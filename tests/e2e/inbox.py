@@ -1,4 +1,4 @@
-"""The inbox of an administrator: a queue that is told of alerts and alarms as an address would be."""
+"""The inbox of an administrator: a queue that is told of alarms as an address would be."""
 
 import json
 import time
@@ -7,7 +7,7 @@ from typing import Any
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.sessions import CloudSession
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 120.0
 POLL_SECONDS = 0.2
 
 
@@ -32,20 +32,7 @@ class Inbox:
 
     def wait_for_alarm(self, name: str, *, state: str = "ALARM") -> dict[str, Any]:
         """Wait until an alarm is told of."""
-        return self._wait(f"alarm {name}", {"AlarmName": name, "NewStateValue": state})
-
-    def wait_for_alert(self, code: str, **details: str) -> dict[str, Any]:
-        """Wait until an alert is told of, with these details; its fields."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while True:
-            for message in self._look():
-                alert = message.get("detail") or {}
-                if alert.get("code") == code and details.items() <= alert["details"].items():
-                    return dict(alert)
-            time.sleep(POLL_SECONDS)
-            assert time.monotonic() < deadline, f"no alert {code} with {details} within {PATIENCE_SECONDS:.0f} s"
-
-    def _wait(self, what: str, fields: dict[str, str]) -> dict[str, Any]:
+        what, fields = f"alarm {name}", {"AlarmName": name, "NewStateValue": state}
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             for message in self._look():

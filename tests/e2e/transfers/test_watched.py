@@ -10,6 +10,7 @@ from pqtransfer.audit.events import EventKind, Severity
 from pqtransfer.crypto.canonical_json import write_canonical_json
 from pqtransfer.crypto.envelope import ENVELOPE_CONTEXT, DamagedEnvelopeError, Envelope
 from pqtransfer.crypto.manifest import SignatureBlock
+from pqtransfer.operations.alert_records import Member
 from pqtransfer.operations.metrics import (
     BYTES_TRANSFERRED,
     CPU_PERCENT,
@@ -30,6 +31,7 @@ from pqtransfer.operations.metrics import (
 from scripts.embedded_cloud.metrics_bridge import MetricsBridge
 from scripts.worker_process import WorkerProcess
 from tests.e2e.inbox import Inbox
+from tests.e2e.told_alerts import ToldAlerts, is_told
 from tests.e2e.transfers.slow_link import SlowLink
 from tests.e2e.transfers.stage import DESTINATION_BUCKET, EXTERNAL, MANAGED, SENDER, Stage, wait_for
 from tests.e2e.transfers.traces import wait_for_actions
@@ -47,6 +49,7 @@ class Watch:
     def __init__(self, stage: Stage, bridge: MetricsBridge, inbox: Inbox) -> None:
         self.stage, self.bridge, self.inbox = stage, bridge, inbox
         self._cloudwatch = stage.cloud.session().client("cloudwatch")
+        self._alerts = ToldAlerts(stage.cloud.session(), stage.deployment)
 
     def sum(self, metric: Metric, *, service: str = WORKER_SERVICE, statistic: str = "Sum") -> float | None:
         """Over all of its numbers of the last hours; None when there is none."""
@@ -72,6 +75,18 @@ class Watch:
             return found if found is not None and found >= at_least else None
 
         return wait_for(f"{metric.name} of {at_least:g}", look)
+
+    def wait_for_alert(self, code: str, **details: str) -> Member:
+        """Wait until an alert with these details is open, and the administrators' topic has taken its page."""
+
+        def look() -> Member | None:
+            for record in filter(is_told, self._alerts.store.list_open()):
+                for member in record.open_members:
+                    if member.code == code and details.items() <= dict(member.details).items():
+                        return member
+            return None
+
+        return wait_for(f"alert {code} with {details}", look)
 
     def begin(self, kind: str) -> None:
         """From here on the alarm is waited for: it is over, and what was told of it before does not count."""
@@ -203,14 +218,14 @@ def test_a_failed_key_exchange_is_on_record_and_told_at_once(
     events = wait_for_actions(stage, request.correlation_id, {"key-exchange.fail", "transfer.fail"})
     (event,) = [each for each in events if each.action == "key-exchange.fail"]
     assert (event.kind, event.severity, event.actor) == (EventKind.SECURITY, Severity.HIGH, MANAGED)
-    alert = watch.inbox.wait_for_alert("key-exchange-failed", event=event.event_id)
-    assert (alert["severity"], alert["details"]["code"]) == ("high", "DamagedEnvelope")
+    alert = watch.wait_for_alert("key-exchange-failed", event=event.event_id)
+    assert (alert.severity, alert.details["code"]) == ("high", "DamagedEnvelope")
     watch.wait_for(TRANSFERS_FAILED, 1)
     watch.wait_for_alarm("key-exchange-failed")
 
     with pytest.raises(DamagedEnvelopeError):
         stage.receive_sha256(transfer_id, reader=EXTERNAL)
-    watch.inbox.wait_for_alert("key-exchange-failed", correlation_id=f"e2e-{transfer_id}")
+    watch.wait_for_alert("key-exchange-failed", correlation_id=f"e2e-{transfer_id}")
 
 
 def spoil_stanzas(stage: Stage, transfer_id: str) -> None:
