@@ -5,8 +5,8 @@ from aws_cdk import aws_iam as iam
 
 from infra.constructs import grants
 from infra.constructs.grants import DataStores
-from infra.constructs.tables import STATE_INDEX
 from infra.names import Names
+from pqtransfer.aws.transfer_items import STATE_INDEX
 
 
 def scale_service(stores: DataStores, stack: Stack, names: Names, *, service_name: str) -> list[iam.PolicyStatement]:

@@ -19,6 +19,7 @@ from infra.constructs.transfer_queue import TransferQueue
 from infra.constructs.undelivered_events import UndeliveredEvents
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.names import Names
+from pqtransfer.aws.transfer_items import LIVE_INDEX
 
 
 class SiteRoles(Construct):
@@ -48,7 +49,7 @@ class SiteRoles(Construct):
             *audit_grants.write_audit_as_site(audit, stack),
             grants.read_models(stores),
             grants.find_models(stores),
-            grants.use_table("ReadTransfers", stores.transfers, "GetItem"),
+            grants.use_table("ReadTransfers", stores.transfers, "GetItem", "BatchGetItem"),
             grants.query_indexes("ListTransfers", stores.transfers, TRANSFER_INDEXES),
             grants.use_table("ReadRegistry", stores.participants, "Query"),
         ]
@@ -63,6 +64,8 @@ class SiteRoles(Construct):
         operates = [
             *submits,
             *audit_grants.read_audit(audit, stack),
+            # Everybody's transfers and workers at once: for whoever runs the fleet, not for a site.
+            grants.query_indexes("WatchTransfers", stores.transfers, [LIVE_INDEX]),
             # The registry has a row for each key of each participant: whoever registers them may see the list.
             grants.use_table("ListParticipants", stores.participants, "Scan"),
             iam.PolicyStatement(

@@ -10,9 +10,14 @@ from constructs import Construct
 from infra.constructs.grants import ENVELOPES_OF_TRANSFER
 from infra.environments import EnvironmentConfig
 from pqtransfer.aws.alert_store import DUE_INDEX
+from pqtransfer.aws.transfer_items import (
+    LISTED_ATTRIBUTES,
+    LIVE_ATTRIBUTES,
+    LIVE_INDEX,
+    SENDER_INDEX,
+    STATE_INDEX,
+)
 
-SENDER_INDEX = "sender-index"
-STATE_INDEX = "state-index"
 TRANSFER_INDEXES = (SENDER_INDEX, STATE_INDEX)
 EXPIRY_ATTRIBUTE = "expires_at"
 
@@ -26,9 +31,17 @@ class Tables(Construct):
         self._key = key
         # A row here never expires: by it a request that comes again is known for what it is.
         self.transfers = self._make_table("Transfers", "transfer_id", stream=dynamodb.StreamViewType.NEW_AND_OLD_IMAGES)
-        for index, attribute in ((SENDER_INDEX, "sender"), (STATE_INDEX, "state")):
+        for index, attribute, carried in (
+            (SENDER_INDEX, "sender", LISTED_ATTRIBUTES),
+            (STATE_INDEX, "state", LISTED_ATTRIBUTES),
+            (LIVE_INDEX, "live", LIVE_ATTRIBUTES),
+        ):
             self.transfers.add_global_secondary_index(
-                index_name=index, partition_key=_text(attribute), sort_key=_text("submitted_at")
+                index_name=index,
+                partition_key=_text(attribute),
+                sort_key=_text("submitted_at"),
+                projection_type=dynamodb.ProjectionType.INCLUDE,
+                non_key_attributes=list(carried),
             )
         self.checkpoints = self._make_table("Checkpoints", "transfer_id", sort_key="item", expires=True)
         self.participants = self._make_table("Participants", "participant", sort_key="item")

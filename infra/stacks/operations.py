@@ -15,7 +15,6 @@ from infra.constructs import audit_grants, grants, operations_grants
 from infra.constructs.event_bus import EVENT_SOURCE
 from infra.constructs.function_triggers import ClockTrigger
 from infra.constructs.python_function import PythonFunction
-from infra.constructs.tables import STATE_INDEX
 from infra.constructs.wildcards import acknowledge_wildcards
 from infra.constructs.work_queue import WorkQueue
 from infra.environments import EnvironmentConfig
@@ -24,6 +23,7 @@ from infra.outputs import add_outputs
 from infra.stacks.audit_log import AuditLogStack
 from infra.stacks.control import ControlStack
 from infra.stacks.storage import StorageStack
+from pqtransfer.aws.transfer_items import STATE_INDEX
 
 PARTS = ("crypto", "keys", "transfers", "audit", "operations", "recording", "aws")
 FUNCTION_SECONDS = 120
@@ -99,6 +99,7 @@ class OperationsStack(Stack):
                 operations_grants.read_channels(self, self._names),
                 *operations_grants.recover(self, self._names, self._control.queue),
                 grants.query_indexes("FindStalled", stores.transfers, [STATE_INDEX]),
+                grants.use_table("ReadStalled", stores.transfers, "BatchGetItem"),
                 self._queue.work_off("WorkOffEvents"),
                 self._control.bus.put_events(),
                 grants.use_data_key(stores, self, "sqs", "dynamodb", "events", "secretsmanager"),

@@ -12,7 +12,7 @@ from boto3.dynamodb.conditions import Key
 
 from pqtransfer.aws.clients import Session, client_config
 from pqtransfer.aws.failures import translated
-from pqtransfer.aws.ledger import STATE_INDEX
+from pqtransfer.aws.transfer_items import STATE_INDEX
 from pqtransfer.scaling.observing import WaitingTransfer
 from pqtransfer.transfers.ledger import TransferState
 from pqtransfer.transfers.request import MalformedRequestError, TransferKind, TransferRequest

@@ -1,14 +1,12 @@
-"""What the commands on a deployment share: connecting, acting as a participant, showing and following a transfer."""
+"""What the commands on a deployment share: connecting, acting as a participant, showing a transfer."""
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pqtransfer.cli.options import name_audit_spool
-from pqtransfer.cli.progress_bar import show_progress
-from pqtransfer.errors import InputError, PqtransferError
+from pqtransfer.errors import InputError
 
 if TYPE_CHECKING:
     from pqtransfer.keys.holder import KeyHolder
@@ -35,14 +33,6 @@ class WhoError(InputError):
         )
 
 
-class TransferFailedError(PqtransferError):
-    """The transfer that was waited for did not complete."""
-
-    def __init__(self, record: "TransferRecord") -> None:
-        reason = f"{record.failure.message} ({record.failure.code})" if record.failure else "no reason is recorded"
-        super().__init__(f"transfer {record.transfer_id} is {record.state}: {reason}")
-
-
 def connect(deployment: Path) -> "Client":
     """The client of a deployment."""
     from pqtransfer.sdk.client import Client
@@ -66,25 +56,6 @@ def name_sender(client: "Client", participant: str | None, key: Path | None) -> 
     return client.managed_holder(participant or "")
 
 
-def watch_to_end(client: "Client", transfer_id: str, *, as_json: bool) -> "TransferRecord":
-    """Show a transfer's progress until it has ended: a bar for people, a line of JSON a second for scripts.
-
-    Raises:
-        TransferFailedError: it ended as FAILED or CANCELLED.
-    """
-    from pqtransfer.transfers.ledger import TransferState
-
-    record = client.status(transfer_id)
-    with show_progress(transfer_id[:13], quiet=as_json) as display:
-        for record in client.follow(transfer_id):
-            display.update(record.progress)
-            if as_json:
-                typer.echo(json.dumps({"state": record.state, **record.progress.model_dump()}), err=True)
-    if record.state is not TransferState.COMPLETED:
-        raise TransferFailedError(record)
-    return record
-
-
 def describe_record(record: "TransferRecord") -> dict[str, Any]:
     """A transfer, for printing."""
     progress, result = record.progress, record.result
@@ -100,6 +71,7 @@ def describe_record(record: "TransferRecord") -> dict[str, Any]:
         "changed_at": record.changed_at.isoformat(timespec="seconds"),
         "correlation_id": record.request.correlation_id,
         "attempt": record.attempt,
+        "retries": dict(record.retries),
         "owner": record.owner,
         "bytes_done": progress.bytes_done,
         "bytes_total": progress.bytes_total,

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from pqtransfer.cli import alerts, audit, containers, fleet, keys, models, offline, participants, transfers
+from pqtransfer.cli import alerts, audit, containers, fleet, keys, models, offline, participants, top, transfers
 from pqtransfer.cli.output import print_error, wants_json
 from pqtransfer.errors import PqtransferError
 
@@ -45,6 +45,7 @@ app.add_typer(offline.app)
 app.add_typer(containers.app)
 app.add_typer(models.app)
 app.add_typer(transfers.app)
+app.add_typer(top.app)
 app.add_typer(participants.app)
 app.add_typer(keys.app)
 app.add_typer(fleet.app)

@@ -15,11 +15,11 @@ from pqtransfer.cli.deployments import (
     connect,
     describe_record,
     name_sender,
-    watch_to_end,
 )
 from pqtransfer.cli.options import NotToSelfOption, parse_metadata, show_examples
 from pqtransfer.cli.output import JsonOption, print_fields
 from pqtransfer.cli.progress_bar import show_progress
+from pqtransfer.cli.watching import watch_to_end
 from pqtransfer.errors import InputError
 
 if TYPE_CHECKING:

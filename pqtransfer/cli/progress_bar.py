@@ -62,7 +62,7 @@ def render_progress(label: str, progress: "Progress | None") -> "RenderableType"
     if progress is None:
         return Text(label)
     share = progress.bytes_done / progress.bytes_total if progress.bytes_total else 1.0
-    left = "" if progress.seconds_left is None else f"{_format_seconds(progress.seconds_left)} left"
+    left = "" if progress.seconds_left is None else f"{format_seconds(progress.seconds_left)} left"
     line = Table.grid(padding=(0, 1))
     line.add_row(
         Text(label),
@@ -86,7 +86,8 @@ def format_bytes(count: float) -> str:
     return f"{count / 1000:.1f} TB"
 
 
-def _format_seconds(seconds: float) -> str:
+def format_seconds(seconds: float) -> str:
+    """A duration for people: 1:02:05, or 0:25."""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

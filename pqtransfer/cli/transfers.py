@@ -4,10 +4,11 @@ from typing import Annotated
 
 import typer
 
-from pqtransfer.cli.deployments import DEFAULT_DEPLOYMENT, DeploymentFile, connect, describe_record, watch_to_end
+from pqtransfer.cli.deployments import DEFAULT_DEPLOYMENT, DeploymentFile, connect, describe_record
 from pqtransfer.cli.options import show_examples
 from pqtransfer.cli.output import JsonOption, print_fields, print_json, print_table
 from pqtransfer.cli.progress_bar import format_bytes
+from pqtransfer.cli.watching import watch_to_end
 from pqtransfer.errors import InputError
 
 app = typer.Typer()
@@ -31,13 +32,25 @@ class UnknownStateError(InputError):
 def status(
     transfer_id: TransferArgument,
     watch: Annotated[bool, typer.Option("--watch", help="Show progress until it has ended.")] = False,
+    stalled_after: Annotated[
+        float,
+        typer.Option(min=1, metavar="SECONDS", help="With --watch: without a part done, it is called stalled."),
+    ] = 30.0,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
-    """Show a transfer: its state, progress, result or failure."""
+    """Show a transfer: its state, progress, result or failure.
+
+    With --watch --json it prints one JSON object a line, the last of which is what --json alone prints. The exit code
+    tells how it ended.
+    """
     client = connect(deployment)
-    record = watch_to_end(client, transfer_id, as_json=as_json) if watch else client.status(transfer_id)
-    print_fields(describe_record(record), as_json=as_json)
+    if not watch:
+        print_fields(describe_record(client.status(transfer_id)), as_json=as_json)
+        return
+    record = watch_to_end(client, transfer_id, as_json=as_json, aside=False, stalled_after_seconds=stalled_after)
+    if not as_json:
+        print_fields(describe_record(record), as_json=False)
 
 
 @app.command(

@@ -8,7 +8,7 @@ client.receive(record.transfer_id, reader=client.managed_holder("hospital-b"), o
 import getpass
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,6 @@ from pqtransfer.keys.registry import resolve_recipients
 from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.recording.transfers import TransferFacts
 from pqtransfer.sdk.audit import ReceivingRecorder, record_key_uses
-from pqtransfer.sdk.connections import Connections
 from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.sdk.following import find_current
 from pqtransfer.sdk.local_folder import LocalFolder
@@ -42,6 +41,7 @@ from pqtransfer.sdk.sending import (
     name_upload_journal,
     run_upload,
 )
+from pqtransfer.sdk.watching_connections import WatchingConnections
 from pqtransfer.transfers.container import (
     NotReadyError,
     TransferEndedError,
@@ -62,8 +62,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "NotReadyError", "ReceivedModel", "SendOptions", "TransferEndedError"]
 
-POLL_SECONDS = 1.0
-
 
 @dataclass(frozen=True)
 class ReceivedModel:
@@ -75,7 +73,7 @@ class ReceivedModel:
 
 
 @dataclass(frozen=True)
-class Client(Connections):
+class Client(WatchingConnections):
     """One deployment, with one session's credentials. `state_directory` holds the journals of uploads."""
 
     state_directory: Path
@@ -244,24 +242,6 @@ class Client(Connections):
         except IllegalStepError as error:  # also when it ended after it was looked at: this takes the event back
             self.trail.record(facts.not_cancelled(error))
             raise
-
-    def follow(
-        self, transfer_id: str, *, timeout_seconds: float | None = None, sleep: Callable[[float], None] = time.sleep
-    ) -> Iterator[TransferRecord]:
-        """The transfer once a second, until it has ended.
-
-        Raises:
-            NotReadyError: it has not ended within the timeout.
-        """
-        deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        while True:
-            record = self.ledger.get(transfer_id)
-            yield record
-            if record.state in FINAL_STATES:
-                return
-            if deadline is not None and time.monotonic() >= deadline:
-                raise NotReadyError(record)
-            sleep(POLL_SECONDS)
 
     def _facts(self, request: TransferRequest) -> TransferFacts:
         return TransferFacts(request, {"caller": self.caller})

@@ -14,6 +14,7 @@ from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.service_load import WorkloadReader
 from pqtransfer.aws.vault import RoleKeyReader
 from pqtransfer.sdk.deployment import Deployment
 
@@ -54,6 +55,17 @@ class Connections:
     def queue(self) -> TransferQueue:
         """The queue of requests."""
         return TransferQueue(self._client("sqs"), queue_url=self.deployment.queue_url)
+
+    @cached_property
+    def workload(self) -> WorkloadReader:
+        """What the queue holds, and how many workers there are."""
+        return WorkloadReader(
+            sqs=self._client("sqs"),
+            ecs=self._client("ecs"),
+            queue_url=self.deployment.queue_url,
+            cluster=self.deployment.cluster,
+            service=self.deployment.service,
+        )
 
     @cached_property
     def trail(self) -> AuditTrail:

@@ -117,7 +117,10 @@ class Heartbeat:
         self._stop.raise_if_set()
 
     def _run(self) -> None:
-        while not self._ended.wait(BEAT_SECONDS) and not self._stop.is_set:
+        next_at = self._monotonic() + BEAT_SECONDS
+        while not self._ended.wait(max(0.0, next_at - self._monotonic())) and not self._stop.is_set:
+            # By the clock, however long a beat takes; beats that were missed are not made up for.
+            next_at = max(next_at, self._monotonic()) + BEAT_SECONDS
             try:
                 self.beat()
             except BaseException as fault:

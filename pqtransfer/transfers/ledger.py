@@ -46,6 +46,10 @@ LEGAL_STEPS: Mapping[TransferState, frozenset[TransferState]] = MappingProxyType
         TransferState.CANCELLED: frozenset(),
     }
 )
+WORKER_LOST = "WorkerLost"
+"""The cause of a retry whose worker said nothing any more: it was killed, or was cut off."""
+GIVEN_BACK = "GivenBack"
+"""The cause of a retry that was no fault of the transfer: its worker was told to stop, or could not record its work."""
 FINAL_STATES = frozenset(state for state, steps in LEGAL_STEPS.items() if not steps)
 
 
@@ -94,7 +98,10 @@ class LeaseLostError(PqtransferError):
 
 
 class Progress(BaseModel):
-    """How far a transfer is. Bytes count plaintext for encrypt and decrypt, ciphertext for verify."""
+    """How far a transfer is. Bytes count plaintext for encrypt and decrypt, ciphertext for verify.
+
+    `idle_seconds` have passed since the last part was done, by the worker's own clock.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -104,15 +111,17 @@ class Progress(BaseModel):
     parts_total: int = Field(default=0, ge=0)
     bytes_per_second: float = Field(default=0.0, ge=0)
     seconds_left: float | None = None
+    idle_seconds: float = Field(default=0.0, ge=0)
 
 
 class Failure(BaseModel):
-    """Why a transfer failed, for people (`message`) and for scripts (`code`)."""
+    """Why a transfer failed, for people (`message`) and for scripts (`code`, and the exit code of who waits for it)."""
 
     model_config = ConfigDict(frozen=True)
 
     code: str
     message: str
+    exit_code: int = Field(default=1, ge=1, le=125)
 
 
 class TransferResult(BaseModel):
@@ -131,7 +140,10 @@ class TransferResult(BaseModel):
 
 
 class TransferRecord(BaseModel):
-    """One row of the ledger. `superseded_by` is the transfer that its model was re-encrypted as."""
+    """One row of the ledger. `superseded_by` is the transfer that its model was re-encrypted as.
+
+    `retries` counts the attempts that did not end the transfer, by cause (`count_retries`).
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -142,6 +154,7 @@ class TransferRecord(BaseModel):
     attempt: int = 0
     tries: int = 0
     most_parts_done: int = 0
+    retries: Mapping[str, int] = Field(default_factory=dict)
     owner: str | None = None
     lease_expires_at: AwareDatetime | None = None
     progress: Progress = Progress()
@@ -172,6 +185,7 @@ class Lease(BaseModel):
     owner: str
     attempt: int
     tries: int
+    retries: Mapping[str, int] = Field(default_factory=dict)
 
 
 class TransferLedger(Protocol):
@@ -192,7 +206,7 @@ class TransferLedger(Protocol):
         """
 
     def list_recent(self, *, sender: str | None, state: TransferState | None, limit: int) -> Iterator[TransferRecord]:
-        """Records, newest first, of one sender or in one state."""
+        """Records, newest first, of one sender or in one state. What changed within the last second may be missing."""
 
     def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
         """Make a SUBMITTED transfer RUNNING, or take over a RUNNING one whose lease has expired.
@@ -293,6 +307,23 @@ def count_tries(record: TransferRecord) -> tuple[int, int]:
     return record.tries + 1, record.most_parts_done
 
 
+def count_retries(record: TransferRecord) -> dict[str, int]:
+    """What the next claim writes as `retries`: a worker that gave nothing back before its lease expired is counted too.
+
+    A lease that was given back ends before the progress that was stored with it; any other ends after it.
+    """
+    expires_at, told_at = record.lease_expires_at, record.progress_at
+    was_given_back = expires_at is not None and told_at is not None and expires_at < told_at
+    if record.state is not TransferState.RUNNING or was_given_back:
+        return dict(record.retries)
+    return add_retry(record.retries, WORKER_LOST)
+
+
+def add_retry(retries: Mapping[str, int], cause: str) -> dict[str, int]:
+    """The counts with one more of this cause."""
+    return {**retries, cause: retries.get(cause, 0) + 1}
+
+
 def explain_failure(error: PqtransferError) -> Failure:
     """The failure to record for an error."""
-    return Failure(code=error.code, message=str(error)[:2000])
+    return Failure(code=error.code, message=str(error)[:2000], exit_code=error.exit_code)

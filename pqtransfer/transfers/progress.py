@@ -18,6 +18,7 @@ class ProgressMeter:
         self._parts_done = 0
         self._samples: deque[tuple[float, int]] = deque([(started_at, 0)])
         self._measured_bytes = 0
+        self._moved_at = started_at
         self._lock = threading.Lock()
 
     def skip(self, byte_count: int, *, parts: int) -> None:
@@ -33,6 +34,7 @@ class ProgressMeter:
             self._parts_done += parts
             self._measured_bytes += byte_count
             self._samples.append((at, self._measured_bytes))
+            self._moved_at = max(self._moved_at, at)
 
     @property
     def measured_bytes(self) -> int:
@@ -55,4 +57,5 @@ class ProgressMeter:
                 parts_total=self._parts_total,
                 bytes_per_second=rate,
                 seconds_left=left / rate if rate > 0 else None,
+                idle_seconds=max(0.0, at - self._moved_at),
             )

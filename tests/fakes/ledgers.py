@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from pqtransfer.errors import PqtransferError
 from pqtransfer.transfers.ledger import (
+    GIVEN_BACK,
     Failure,
     Lease,
     LeaseLostError,
@@ -14,11 +15,14 @@ from pqtransfer.transfers.ledger import (
     TransferRecord,
     TransferResult,
     TransferState,
+    add_retry,
+    count_retries,
     count_tries,
     require_claimable,
     require_legal_step,
     require_supersedable,
 )
+from pqtransfer.transfers.live import LiveTransfer, show_live
 from pqtransfer.transfers.request import TransferRequest
 
 
@@ -55,10 +59,19 @@ class InMemoryLedger:
         ]
         return iter(chosen[:limit])
 
+    def list_live(self, state: TransferState, *, limit: int) -> list[LiveTransfer]:
+        self._require_reachable()
+        oldest_first = sorted(self.records.values(), key=lambda record: record.submitted_at)
+        return [show_live(record) for record in oldest_first if record.state is state][:limit]
+
+    def peek(self, transfer_id: str) -> TransferRecord:
+        return self.get(transfer_id)
+
     def claim(self, transfer_id: str, *, owner: str, at: datetime, lease_expires_at: datetime) -> Lease:
         record = self.get(transfer_id)
         require_claimable(record, at=at)
         attempt, (tries, most_parts_done) = record.attempt + 1, count_tries(record)
+        retries = count_retries(record)
         self._change(
             record,
             "claim",
@@ -67,10 +80,11 @@ class InMemoryLedger:
             attempt=attempt,
             tries=tries,
             most_parts_done=most_parts_done,
+            retries=retries,
             lease_expires_at=lease_expires_at,
             changed_at=at,
         )
-        return Lease(transfer_id=transfer_id, owner=owner, attempt=attempt, tries=tries)
+        return Lease(transfer_id=transfer_id, owner=owner, attempt=attempt, tries=tries, retries=retries)
 
     def renew(self, lease: Lease, *, at: datetime, lease_expires_at: datetime, progress: Progress) -> None:
         record = self._held(lease, wanted=TransferState.RUNNING)
@@ -84,6 +98,7 @@ class InMemoryLedger:
             lease_expires_at=at - timedelta(milliseconds=1),
             last_error=error or record.last_error,
             tries=lease.tries - 1 if error is None else lease.tries,
+            retries=add_retry(lease.retries, GIVEN_BACK if error is None else error.code),
             progress=progress,
             progress_at=at,
         )

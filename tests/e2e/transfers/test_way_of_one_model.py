@@ -127,8 +127,9 @@ def test_progress_shows_while_it_runs(
     assert len(gaps) >= 3
     assert max(gaps) <= PROGRESS_EVERY_SECONDS
     stdout, stderr = watcher.communicate(timeout=30)
-    assert json.loads(stdout)["state"] == "COMPLETED"
-    shown = [json.loads(line) for line in stderr.splitlines()]
+    assert stderr == ""
+    *shown, last = [json.loads(line) for line in stdout.splitlines()]
+    assert (last["state"], last["transfer_id"]) == ("COMPLETED", transfer_id)
     done = [each["bytes_done"] for each in shown]
     assert done == sorted(done)
     assert len(set(done)) >= 3

@@ -17,6 +17,7 @@ from pqtransfer.aws.folder import S3Connection, S3Folder
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.queue import TransferQueue
+from pqtransfer.aws.transfer_items import LISTED_ATTRIBUTES, LIVE_ATTRIBUTES, LIVE_INDEX, SENDER_INDEX, STATE_INDEX
 from tests.fakes.cloud_server import CloudServer
 
 REGION = "eu-central-1"
@@ -146,13 +147,16 @@ def cloud(cloud_server: CloudServer, quick_retries: int, monkeypatch: pytest.Mon
 
 def make_table(dynamodb: Any, name: str) -> None:
     """A table as the storage stack makes it."""
-    indexes = {"sender": "sender-index", "state": "state-index"} if name == "transfers" else {}
+    indexes = {"sender": SENDER_INDEX, "state": STATE_INDEX, "live": LIVE_INDEX} if name == "transfers" else {}
     attributes = {*TABLE_KEYS[name], *indexes, *(["submitted_at"] if indexes else [])}
     listed = [
         {
             "IndexName": index,
             "KeySchema": [_key(attribute, "HASH"), _key("submitted_at", "RANGE")],
-            "Projection": {"ProjectionType": "ALL"},
+            "Projection": {
+                "ProjectionType": "INCLUDE",
+                "NonKeyAttributes": list(LIVE_ATTRIBUTES if index == LIVE_INDEX else LISTED_ATTRIBUTES),
+            },
         }
         for attribute, index in indexes.items()
     ]

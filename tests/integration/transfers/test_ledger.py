@@ -235,3 +235,47 @@ def test_a_row_that_is_no_record_is_named(cloud: Cloud, damage: str) -> None:
             call()
     listed = cloud.ledger.list_recent(sender=None, state=None, limit=10)
     assert [record.transfer_id for record in listed] == [IDS[1]]
+
+
+def test_what_is_on_its_way_is_found_without_the_rest(cloud: Cloud) -> None:
+    """Waiting, running and taken over: in the index. Ended, whichever way: not. The rows carry progress and retries."""
+    until = BEGINNING + timedelta(seconds=LEASE_SECONDS)
+    for number in range(6):
+        cloud.ledger.submit(make_request(name(number)), at=BEGINNING + timedelta(milliseconds=number))
+    leases = [
+        cloud.ledger.claim(name(number), owner="worker-1", at=BEGINNING, lease_expires_at=until) for number in range(4)
+    ]
+    cloud.ledger.complete(leases[0], at=BEGINNING, result=RESULT, progress=PROGRESS)
+    cloud.ledger.fail(leases[1], at=BEGINNING, failure=FAILURE)
+    cloud.ledger.release(leases[2], at=BEGINNING, error=FAILURE, progress=PROGRESS)
+    cloud.ledger.cancel(name(5), at=BEGINNING)
+    later = until + timedelta(seconds=1)
+    cloud.ledger.claim(name(3), owner="worker-2", at=later, lease_expires_at=later + timedelta(seconds=LEASE_SECONDS))
+
+    (waiting,) = cloud.ledger.list_live(TransferState.SUBMITTED, limit=10)
+    assert (waiting.transfer_id, waiting.owner, waiting.progress) == (name(4), None, Progress())
+    given_back, taken_over = cloud.ledger.list_live(TransferState.RUNNING, limit=10)
+    assert (given_back.transfer_id, given_back.retries) == (name(2), {"SourceChanged": 1})
+    assert (given_back.progress, given_back.progress_at) == (PROGRESS, BEGINNING)
+    assert (taken_over.transfer_id, taken_over.owner, taken_over.retries) == (name(3), "worker-2", {"WorkerLost": 1})
+    for transfer_id in (name(2), name(3)):
+        assert cloud.ledger.peek(transfer_id) == cloud.ledger.get(transfer_id)
+
+
+@pytest.mark.parametrize("limit", [1, 7, 100])
+def test_a_list_of_what_is_on_its_way_is_bounded(cloud: Cloud, limit: int) -> None:
+    """However much waits: as many as asked for, the oldest first."""
+    for number in range(40):
+        cloud.ledger.submit(make_request(name(number)), at=BEGINNING + timedelta(seconds=number))
+    found = [each.transfer_id for each in cloud.ledger.list_live(TransferState.SUBMITTED, limit=limit)]
+    assert found == [name(number) for number in range(40)][:limit]
+
+
+def test_a_row_that_is_no_transfer_hides_no_other(cloud: Cloud) -> None:
+    """Whoever may submit can write rows, into these buckets too."""
+    cloud.ledger.submit(make_request(IDS[0]), at=BEGINNING)
+    table = cloud.table("transfers")
+    good = table.get_item(Key={"transfer_id": IDS[0]})["Item"]
+    for number, damage in enumerate(({"progress": "fast"}, {"attempt": "one"}, {"retries": "many"}, {"kind": "odd"})):
+        table.put_item(Item={**good, "transfer_id": name(number + 10), **damage})
+    assert [each.transfer_id for each in cloud.ledger.list_live(TransferState.SUBMITTED, limit=10)] == [IDS[0]]
