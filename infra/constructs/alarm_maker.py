@@ -12,12 +12,17 @@ PERIOD = Duration.minutes(5)
 
 
 class AlarmMaker:
-    """Makes alarms in `scope` that tell `topic`."""
+    """Makes alarms in `scope`. Alert processing hears of their changes, and tells people once for each cause.
 
-    def __init__(self, scope: Construct, *, names: Names, topic: sns.ITopic) -> None:
+    `topic`, the administrators, is told directly of what would keep alert processing itself from it; and of everything
+    where alarms put no events on the bus (`all_direct`): on the embedded cloud.
+    """
+
+    def __init__(self, scope: Construct, *, names: Names, topic: sns.ITopic, all_direct: bool) -> None:
         self._scope = scope
         self._names = names
         self._action = actions.SnsAction(topic)
+        self._all_direct = all_direct
 
     def make(
         self,
@@ -30,11 +35,12 @@ class AlarmMaker:
         under: float | None = None,
         periods: int = 1,
         tells: bool = True,
+        direct: bool = False,
     ) -> cloudwatch.Alarm:
         """An alarm when the metric is over, or under, a value in each of so many periods.
 
         Silence is good news where too much is looked for, and bad news where too little is. One that does not tell by
-        itself (`tells`) is for a composite alarm.
+        itself (`tells`) is for a composite alarm. `direct`: about alert processing itself.
         """
         operators, missing = cloudwatch.ComparisonOperator, cloudwatch.TreatMissingData
         alarm = cloudwatch.Alarm(
@@ -48,7 +54,7 @@ class AlarmMaker:
             treat_missing_data=missing.BREACHING if over is None else missing.NOT_BREACHING,
             alarm_description=describe(says, runbook),
         )
-        if tells:
+        if tells and (direct or self._all_direct):
             alarm.add_alarm_action(self._action)
         return alarm
 
@@ -61,7 +67,8 @@ class AlarmMaker:
             alarm_rule=cloudwatch.AlarmRule.any_of(*alarms),
             alarm_description=describe(says, runbook),
         )
-        composite.add_alarm_action(self._action)
+        if self._all_direct:
+            composite.add_alarm_action(self._action)
 
 
 def describe(says: str, runbook: str) -> str:

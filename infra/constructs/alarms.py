@@ -18,6 +18,9 @@ AUDIT_WAITS_AT_MOST = Duration.minutes(10)
 """What a witness and a check are given as well, before the log counts as stale."""
 WORK_WAITS_AT_MOST = Duration.hours(2)
 DAY = Duration.days(1)
+ALERT_FUNCTION = "process_alerts"
+ALERT_QUEUES = frozenset({"Events-Messages", "Events-DeadLetters", "Events-Undelivered-Queue"})
+"""What people are told of without alert processing: that it does not work."""
 
 
 class Alarms(Construct):
@@ -59,7 +62,14 @@ class Alarms(Construct):
     def _watch_function(self, function: PythonFunction, runs_within: Duration | None) -> None:
         name = function.package_name
         failing = function.function.metric_errors(period=PERIOD, statistic="Sum")
-        self._alarms.make(f"{name}-failing", "function-failing", failing, f"the function {name} fails", over=0)
+        self._alarms.make(
+            f"{name}-failing",
+            "function-failing",
+            failing,
+            f"the function {name} fails",
+            over=0,
+            direct=name == ALERT_FUNCTION,
+        )
         if runs_within is None:
             return
         self._alarms.make(
@@ -74,16 +84,22 @@ class Alarms(Construct):
     def _watch_queue(self, queue: sqs.Queue) -> None:
         """One without a dead-letter queue is one: what is in it was given up."""
         path = queue.node.path.partition("/")[2].replace("/", "-")
+        direct = path in ALERT_QUEUES
         if queue.dead_letter_queue is None:
             given_up = queue.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum")
             self._alarms.make(
-                f"{path}-given-up", "messages-given-up", given_up, f"messages were given up: {path}", over=0
+                f"{path}-given-up",
+                "messages-given-up",
+                given_up,
+                f"messages were given up: {path}",
+                over=0,
+                direct=direct,
             )
             return
         at_most = AUDIT_WAITS_AT_MOST if queue.fifo else WORK_WAITS_AT_MOST
         age = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         says = f"a message of {path} has waited for more than {at_most.to_minutes():.0f} minutes"
-        self._alarms.make(f"{path}-waiting", "messages-waiting", age, says, over=at_most.to_seconds())
+        self._alarms.make(f"{path}-waiting", "messages-waiting", age, says, over=at_most.to_seconds(), direct=direct)
 
 
 def shorten_period(within: Duration) -> Duration:

@@ -113,6 +113,7 @@ class OperationsStack(Stack):
         prefix = self._names.prefix
         arn = f"arn:aws:ecs:{self.region}:{self.account}"
         ours = self._names.event_bus
+        ecs = ["aws.ecs", "embedded.ecs"] if self._environment.is_local else ["aws.ecs"]
         rules = [
             self._rule("Alerts", {"source": [EVENT_SOURCE], "detail-type": ["AlertRaised"]}, bus_name=ours),
             self._rule(
@@ -140,7 +141,7 @@ class OperationsStack(Stack):
             self._rule(
                 "Tasks",
                 {
-                    "source": ["aws.ecs"],
+                    "source": ecs,
                     "detail-type": ["ECS Task State Change"],
                     "detail": {"clusterArn": [f"{arn}:cluster/{prefix}"]},
                 },
@@ -148,7 +149,7 @@ class OperationsStack(Stack):
             self._rule(
                 "Services",
                 {
-                    "source": ["aws.ecs"],
+                    "source": ecs,
                     "detail-type": list(ECS_DETAIL_TYPES),
                     "resources": [{"prefix": f"{arn}:service/{prefix}/"}],
                 },

@@ -16,6 +16,7 @@ FLEET_CAUSE = "service:transfer-worker"
 _RUNBOOK = re.compile(r"docs/runbooks/([a-z][a-z0-9]*(?:-[a-z0-9]+){0,8})\.md")
 SERVICE_ERRORS = frozenset({"ERROR", "WARN"})
 STOPPED_AS_ASKED = frozenset({"ServiceSchedulerInitiated", "UserInitiated", "SpotInterruption", "TerminationNotice"})
+FLEET_DIMENSIONS = frozenset({"ServiceName", "TargetGroup"})
 STEADY = frozenset({"SERVICE_STEADY_STATE", "CAPACITY_PROVIDER_STEADY_STATE"})
 
 Text = Annotated[str, Field(max_length=4096)]
@@ -35,6 +36,7 @@ class _AlarmState(_Model):
 class _AlarmConfiguration(_Model):
     description: str = ""
     metrics: tuple[dict[str, Any], ...] = ()
+    alarmRule: str = ""  # noqa: N815 - of a composite alarm alone
 
 
 class _Alarm(_Model):
@@ -88,9 +90,10 @@ class _Inspector(_Model):
 
 
 def read_alarm(envelope: EventEnvelope) -> list[Signal]:
-    """A metric or composite alarm. INSUFFICIENT_DATA says neither: it stays as it was."""
+    """An alarm on a metric. INSUFFICIENT_DATA says neither: it stays as it was. Those that a composite alarm is made of
+    come by themselves, and find each other by their cause."""
     alarm = _Alarm.model_validate(envelope.detail)
-    if alarm.state.value not in ("ALARM", "OK"):
+    if alarm.state.value not in ("ALARM", "OK") or alarm.configuration.alarmRule:
         return []
     about = alarm.configuration.description.partition("; follow ")[0] or alarm.alarmName
     dimensions = _read_dimensions(alarm)
@@ -282,7 +285,7 @@ def _name_cause(name: str, dimensions: Mapping[str, str]) -> str:
     for dimension, kind in (("FunctionName", "function"), ("QueueName", "queue"), ("service", "service")):
         if dimensions.get(dimension):
             return f"{kind}:{dimensions[dimension]}"
-    return FLEET_CAUSE if "ServiceName" in dimensions else f"alarm:{name}"
+    return FLEET_CAUSE if dimensions.keys() & FLEET_DIMENSIONS else f"alarm:{name}"
 
 
 def _name_group(group: str) -> str:

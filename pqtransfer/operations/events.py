@@ -20,6 +20,8 @@ from pqtransfer.operations.signals import Signal, fit
 EVENT_LIMIT_BYTES = 1 << 20
 """More than SQS and EventBridge carry."""
 OUR_SOURCE = "pqtransfer"
+AWS_SOURCE, EMBEDDED_SOURCE = "aws.", "embedded."
+"""Nobody but AWS may say `aws.ecs`: on the embedded cloud the local fleet says `embedded.ecs`. Rules say what comes."""
 ALERT_RAISED = "AlertRaised"
 TRANSFER_STATE_CHANGED = "TransferStateChanged"
 KEY_EXCHANGE_FAILED = "key-exchange-failed"
@@ -116,36 +118,40 @@ def _read_json(body: str) -> Mapping[str, Any]:
 def _find_reader(envelope: EventEnvelope) -> Callable[[EventEnvelope], list[Signal]] | None:
     if envelope.source == OUR_SOURCE:
         return _OUR_READERS.get(envelope.detail_type)
-    return aws_events.READERS.get((envelope.source, envelope.detail_type))
+    source = AWS_SOURCE + envelope.source.removeprefix(EMBEDDED_SOURCE).removeprefix(AWS_SOURCE)
+    known = envelope.source.startswith((AWS_SOURCE, EMBEDDED_SOURCE))
+    return aws_events.READERS.get((source, envelope.detail_type)) if known else None
 
 
 def _read_alert(envelope: EventEnvelope) -> list[Signal]:
     """An alert of a function. Of a failed key exchange the audit log tells, and its transfer, too: one cause."""
     signal = Signal.of_alert(Alert.model_validate(envelope.detail), event_id=envelope.id)
-    error = signal.details.get("code")
-    if signal.code == KEY_EXCHANGE_FAILED and error:
-        return [signal.model_copy(update={"cause": fit(f"{KEY_EXCHANGE_FAILED}:{error}", 256)})]
+    of_attempt = signal.details.get("correlation_id")
+    if signal.code == KEY_EXCHANGE_FAILED and of_attempt:
+        return [signal.model_copy(update={"cause": fit(f"{KEY_EXCHANGE_FAILED}:{of_attempt}", 256)})]
     return [signal]
 
 
 def _read_state_change(envelope: EventEnvelope) -> list[Signal]:
-    """A transfer that failed. Those that failed for one reason have one cause."""
+    """A transfer that failed. Those that failed for one reason have one cause, but for failed key exchanges."""
     change = _StateChange.model_validate(envelope.detail)
     if change.state != "FAILED":
         return []
     error = (change.reason or {}).get("code", "") or "Unknown"
     message = (change.reason or {}).get("message", "")
     code, severity = _weigh_failure(error)
+    correlation_id = envelope.correlate(change.correlation_id)
+    of = correlation_id if code == KEY_EXCHANGE_FAILED else error
     return [
         Signal(
             code=code,
-            key=fit(f"{code}:{error}", 256),
-            cause=fit(f"{code}:{error}", 256),
+            key=fit(f"{code}:{of}", 256),
+            cause=fit(f"{code}:{of}", 256),
             severity=severity,
             summary=fit(f"transfer {change.transfer_id} of {change.sender} failed: {error}: {message}", 1024),
             remedy=f"follow docs/runbooks/{code}.md",
             at=change.at,
-            correlation_id=envelope.correlate(change.correlation_id),
+            correlation_id=correlation_id,
             event_id=envelope.id,
             details={"transfer_id": change.transfer_id, "sender": fit(change.sender, 256), "error": fit(error, 256)},
         )

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from pqtransfer.errors import PqtransferError, UnavailableError
+from scripts.benchmarks.alert_delivery import measure_alerts
 from scripts.benchmarks.audit_deployed import measure_deployed_audit
 from scripts.benchmarks.audit_log import LOG_ENTRIES, SMOKE_ENTRIES, measure_audit_log
 from scripts.benchmarks.crypto_core import measure_core
@@ -50,7 +51,7 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
-DEPLOYED_PARTS = (*WORKER_PARTS, "audit-deployed")
+DEPLOYED_PARTS = (*WORKER_PARTS, "audit-deployed", "alerts")
 NAMES = (*CONTENDERS, "crypto", "audit", "keys", "renewals", "scaling", *DEPLOYED_PARTS)
 WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
@@ -134,6 +135,9 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
         if "scaling" in names:
             say("scaling")
             results = replace(results, decisions=measure_decisions())
+        if "alerts" in names:
+            say("alerts")
+            results = replace(results, alerts=measure_alerts(folder, runs=runs))
         if any(name in CONTENDERS for name in names):
             with run_object_store(folder / "store") as store:
                 tables = _measure_transfers(store, folder, names, size_bytes=size_bytes, runs=runs, say=say)

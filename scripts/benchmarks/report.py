@@ -80,6 +80,7 @@ def write_report(results: Results) -> str:
     sections += _write_deployed_audit(results)
     sections += _write_rotations(results)
     sections += _write_decisions(results)
+    sections += _write_alerts(results)
     sections += _write_renewals(results)
     sections += _write_worker(results)
     return "\n\n".join(sections) + "\n"
@@ -243,6 +244,18 @@ def _write_decisions(results: Results) -> Iterator[str]:
     yield (
         "Our own CPU time: reading what waits, deciding, writing the audit event and the history. The calls to AWS are "
         "left out."
+    )
+
+
+def _write_alerts(results: Results) -> Iterator[str]:
+    if results.alerts is None:
+        return
+    yield "## An alert, from its cause to a webhook"
+    median, slowest = results.alerts.median_seconds, max(results.alerts.seconds)
+    yield "\n".join(["| median | slowest |", "|---|---|", f"| {median:.2f} s | {slowest:.2f} s |"])
+    yield (
+        "On the embedded cloud: bus, rule, queue, function, table, audit events, and the webhook on this machine. One "
+        "alert after the other, each of a cause of its own; the one that wakes the function is left out."
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from scripts.benchmarks.alert_delivery import AlertTimes
 from scripts.benchmarks.audit_deployed import DeployedRate
 from scripts.benchmarks.audit_log import AuditFigures
 from scripts.benchmarks.crypto_core import CoreRate
@@ -18,6 +19,7 @@ PLAIN = "boto3_plain"
 FLOOR = "socket_reads"
 ROTATION_SECONDS = 0.2
 DECISION_SECONDS = 0.01
+ALERT_SECONDS = 5.0
 RSS_LIMIT_BYTES = 512 << 20
 RECEIVE_FACTOR = 2.0
 CORE_SHARE = 0.75
@@ -53,6 +55,7 @@ class Results:
     rotations: list[RotationTime] = field(default_factory=list)
     renewals: RenewalFigures | None = None
     decisions: DecisionTimes | None = None
+    alerts: AlertTimes | None = None
     worker: WorkerRun | None = None
     resumed: ResumedRun | None = None
 
@@ -105,6 +108,9 @@ class Results:
         if self.decisions is not None:
             p99 = self.decisions.p99_seconds
             yield Target("scaling: p99 of a decision under 10 ms", f"{1000 * p99:.2f} ms", p99 < DECISION_SECONDS)
+        if self.alerts is not None:
+            median = self.alerts.median_seconds
+            yield Target("alerts: from cause to webhook under 5 s", f"{median:.2f} s", median < ALERT_SECONDS)
         if self.worker is not None:
             found = f"{self.worker.peak_rss_bytes / (1 << 20):.0f} MiB"
             yield Target("worker: peak RSS under 512 MiB", found, self.worker.peak_rss_bytes < RSS_LIMIT_BYTES)

@@ -23,10 +23,10 @@ class ToldAlerts:
     def __init__(self, owner: CloudSession, deployment: Deployment) -> None:
         self.store = DynamoAlertStore(owner.resource("dynamodb").Table(deployment.alerts_table))
 
-    def find_told(self, code: str, *, finding: str = "", since: datetime) -> dict[str, Any] | None:
-        """An alert that was seen since then, of which the topic has taken the page; as it was raised."""
+    def find_told(self, code: str, *, since: datetime, **details: str) -> dict[str, Any] | None:
+        """An alert with these details that was seen since then, of which the topic has taken the page; its fields."""
         for record, member in self._members():
-            is_meant = member.code == code and member.details.get("finding", "") == finding
+            is_meant = member.code == code and details.items() <= {"finding": "", **member.details}.items()
             if is_meant and member.last_at >= since and is_told(record):
                 return {"code": code, "key": member.key, "severity": member.severity, "details": dict(member.details)}
         return None

@@ -77,7 +77,8 @@ def test_a_drill_of_the_backups_that_does_not_come_to_its_end_is_told(synthesize
 
 
 def test_every_alarm_tells_the_administrators_and_has_a_page(synthesized: Synthesized) -> None:
-    """By itself, or as part of a composite one. The topic lets CloudWatch publish, and its key lets it encrypt."""
+    """By alert processing, whose rule its name fits; what that itself needs, and everything on the embedded cloud, goes
+    to the topic directly: by itself, or as part of a composite one. The topic lets CloudWatch publish, its key too."""
     resources = synthesized.template("Alarms")["Resources"]
     composites = list(synthesized.resources("AWS::CloudWatch::CompositeAlarm").values())
     assert len(composites) == (0 if synthesized.environment == "local" else 1)
@@ -87,7 +88,11 @@ def test_every_alarm_tells_the_administrators_and_has_a_page(synthesized: Synthe
             continue
         alarm = resource["Properties"]
         tells = "AdministratorsTopic" in json.dumps(alarm.get("AlarmActions", []))
-        assert tells != (f'"{name}"' in rules), name
+        named = alarm.get("AlarmName") or alarm.get("CompositeAlarmName")
+        assert named.startswith(f"pqtransfer-{synthesized.environment}-")
+        of_alerts = re.search(r"-(process_alerts|Events-(Messages|DeadLetters|Undelivered-Queue))-", named) is not None
+        is_direct = of_alerts or synthesized.environment == "local"
+        assert tells == (is_direct and f'"{name}"' not in rules), name
         assert (ROOT / read_page(alarm)).is_file(), name
     (policy,) = synthesized.resources("AWS::SNS::TopicPolicy").values()
     allowed = [each["Principal"] for each in policy["PolicyDocument"]["Statement"]]

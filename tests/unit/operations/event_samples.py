@@ -30,6 +30,7 @@ def make_alarm(
     *,
     says: str = FAILING,
     dimensions: dict[str, str] | None = None,
+    rule: str = "",
     source: str = "aws.cloudwatch",
 ) -> dict[str, Any]:
     metric = {
@@ -51,6 +52,7 @@ def make_alarm(
             "previousState": {"value": "OK", "timestamp": "2026-03-01T11:00:00.000+0000"},
             "configuration": {
                 "description": says,
+                **({"alarmRule": rule} if rule else {}),
                 "metrics": [
                     {"id": "m1", "metricStat": {"metric": metric, "period": 300, "stat": "Sum"}, "returnData": True}
                 ],

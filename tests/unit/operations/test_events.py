@@ -85,7 +85,11 @@ def test_a_key_exchange_that_fails_is_one_alert(error: str) -> None:
     (signal,) = read(make_failure(error))
     assert (signal.code, signal.severity) == ("key-exchange-failed", AlertSeverity.HIGH)
     assert signal.details["transfer_id"] == "t-1"
-    said = {"code": "key-exchange-failed", "key": "key-exchange-failed:e-1", "details": {"code": error}}
+    said = {
+        "code": "key-exchange-failed",
+        "key": "key-exchange-failed:e-1",
+        "details": {"code": error, "correlation_id": "c-1"},
+    }
     (in_log,) = read({**make_alert(), "detail": {**make_alert()["detail"], **said}})
     assert in_log.cause == signal.cause
 
@@ -108,6 +112,7 @@ def test_every_failure_of_integrity_is_suspicious() -> None:
     "event",
     [
         make_alarm("INSUFFICIENT_DATA"),
+        make_alarm("ALARM", rule="ALARM(memory-high)"),
         make_task(),
         make_deployment("IN_PROGRESS"),
         make_service_action("SERVICE_DESIRED_COUNT_UPDATED", "INFO"),
