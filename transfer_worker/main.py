@@ -40,6 +40,7 @@ from pqtransfer.protection.reserving import KeyReservations
 from pqtransfer.transfers.observing import JobObserver
 from pqtransfer.transfers.request import TransferRequest
 from pqtransfer.transfers.signed_request import read_signed_request
+from transfer_worker.addresses import find_own_address
 from transfer_worker.health import Health, HealthServer
 from transfer_worker.loop import Worker
 from transfer_worker.measuring import Measuring, MeasuringObserver
@@ -96,6 +97,7 @@ def build_worker(settings: WorkerSettings, session: Session, *, name: str, shutd
         service="transfer-worker",
         # Beside those of sites: their events may come by their own queue only.
         spool_directory=settings.audit_spool / SPOOL_FOLDER if settings.audit_spool else None,
+        source_address=find_own_address(),
     )
     pipeline = TransferPipeline(
         storage=S3Storage(settings.data_bucket, data, sites),

@@ -73,6 +73,7 @@ class ProducerTrail:
         sink: EventSink,
         now_ms: Callable[[], int],
         spool: EventSpool | None = None,
+        source_address: str | None = None,
         make_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         """
@@ -81,12 +82,14 @@ class ProducerTrail:
             sink: the queue.
             now_ms: the clock, POSIX milliseconds.
             spool: a file that outlives this process, where there is one.
+            source_address: where this instance is in its network, if that says anything; for facts that have none.
             make_id: a new UUID.
         """
         self.producer = producer
         self._sink = sink
         self._spool = spool
         self._now_ms = now_ms
+        self._source_address = source_address
         self._make_id = make_id
         self._lock = Lock()
         self._gathering = Lock()
@@ -145,7 +148,11 @@ class ProducerTrail:
         time_ms = max(self._now_ms(), self._last_time_ms)
         entries = [
             AuditEvent(
-                **dict(each), producer=self.producer, sequence=number, event_id=self._make_id(), time_ms=time_ms
+                **{**dict(each), "source_address": each.source_address or self._source_address},
+                producer=self.producer,
+                sequence=number,
+                event_id=self._make_id(),
+                time_ms=time_ms,
             ).to_json()
             for number, each in enumerate(facts, self._last_number + 1)
         ]

@@ -57,6 +57,7 @@ def connect_audit_trail(
     spool_directory: Path | None,
     spool_limit_bytes: int = SPOOL_LIMIT_BYTES,
     endpoint_url: str | None = None,
+    source_address: str | None = None,
 ) -> ProducerTrail:
     """The audit trail of this running instance; one for each process.
 
@@ -69,6 +70,7 @@ def connect_audit_trail(
             volume): every event goes to the queue before `record` returns.
         spool_limit_bytes: what may wait there for the queue.
         endpoint_url: the address of an emulated cloud.
+        source_address: where this instance is in its network, if that says anything.
 
     Raises:
         SpoolRefusedError: the directory takes no spool.
@@ -82,5 +84,9 @@ def connect_audit_trail(
         spool.start()
         atexit.register(spool.close)
     return ProducerTrail(
-        make_producer_name(service), sink=sink, spool=spool, now_ms=lambda: time.time_ns() // 1_000_000
+        make_producer_name(service),
+        sink=sink,
+        spool=spool,
+        now_ms=lambda: time.time_ns() // 1_000_000,
+        source_address=source_address,
     )

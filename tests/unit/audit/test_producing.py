@@ -115,6 +115,15 @@ def test_an_event_that_is_too_large_uses_up_no_number() -> None:
     assert numbers(sink.sent) == [1]
 
 
+def test_an_event_says_where_its_producer_is_unless_it_says_where_it_came_from() -> None:
+    """What is known of a caller says more than where the call was answered."""
+    sink = InMemoryEventSink()
+    trail = make_trail(sink, source_address="10.0.17.4")
+    trail.record(FACTS, FACTS.model_copy(update={"source_address": "192.0.2.7"}))
+    make_trail(sink).record(FACTS)
+    assert [AuditEvent.from_json(entry).source_address for entry in sink.sent] == ["10.0.17.4", "192.0.2.7", None]
+
+
 def test_times_never_run_backwards() -> None:
     """A clock that is set back gives the last time again."""
     sink, times = InMemoryEventSink(), iter([2_000, 1_000, 3_000])
