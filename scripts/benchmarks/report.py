@@ -214,7 +214,7 @@ def _write_deployed_audit(results: Results) -> Iterator[str]:
     yield "\n".join(lines)
     yield (
         "From the call that records to the entry in the log: queue, function, bucket and table of the embedded cloud, "
-        "all on this machine. What limits it on AWS stands in docs/adr/0027-events-share-messages.md."
+        "all on this machine. What limits it on AWS stands in docs/adr/0029-events-share-messages.md."
     )
 
 
