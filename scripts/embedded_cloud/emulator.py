@@ -21,24 +21,35 @@ from scripts.embedded_cloud.alarm_evaluation import Point, evaluate
 MILLISECOND_FORMAT = "%Y-%m-%dT%H:%M:%S.%f"
 COMPARED_KEYS = ("Period", "Threshold", "ComparisonOperator")
 
+PERIODS_BEFORE = 2
+"""The one that runs, and the one before the first that counts."""
+
 _tell_actions = cloudwatch._dispatch_alarm_actions
 _describe = cloudwatch._describe_alarms
 
 
-def find_points(alarm: dict[str, Any]) -> list[Point]:
-    """The numbers of exactly the alarm's metric and dimensions."""
+def find_points(alarm: dict[str, Any], *, now: float) -> list[Point] | None:
+    """The numbers of exactly the alarm's metric and dimensions, of as long as matters; None where never one came."""
     dimensions = {each["Name"]: each["Value"] for each in alarm.get("Dimensions") or []}
     key = (alarm.get("Namespace"), alarm.get("MetricName"), cloudwatch._dims_key(dimensions))
-    found = cloudwatch._metrics.get(key) or []
-    return [Point(each["Timestamp"], each["Value"], float(each.get("Count", 1.0))) for each in found]
+    found = cloudwatch._metrics.get(key)
+    since = now - alarm["Period"] * (alarm.get("EvaluationPeriods", 1) + PERIODS_BEFORE)
+    return found and [
+        Point(each["Timestamp"], each["Value"], float(each.get("Count", 1.0)))
+        for each in found
+        if each["Timestamp"] >= since
+    ]
 
 
 def evaluate_alarm(alarm: dict[str, Any]) -> None:
     """Bring one alarm into the state that its numbers say. One whose metric has no number yet stays as it is."""
-    points = find_points(alarm)
-    if not points or any(alarm.get(key) is None for key in COMPARED_KEYS):
+    if any(alarm.get(key) is None for key in COMPARED_KEYS):
         return
-    verdict, before = evaluate(alarm, points, now=time.time()), alarm["StateValue"]
+    now = time.time()
+    points = find_points(alarm, now=now)
+    if points is None:
+        return
+    verdict, before = evaluate(alarm, points, now=now), alarm["StateValue"]
     if verdict.state == before:
         return
     alarm["StateValue"], alarm["StateReason"] = verdict.state, verdict.reason

@@ -110,3 +110,29 @@ def test_the_layer_of_the_cloud_is_the_layer_that_was_imported(synthesize: Synth
 
     assert packages("local")
     assert packages("local") == packages("production"), json.dumps(sorted(packages("local") ^ packages("production")))
+
+
+TRACED = """
+from pqtransfer.aws.function_telemetry import FunctionTelemetry
+handler = FunctionTelemetry("rotate_keys").observe(lambda event, context: {"rotated": event["due"]})
+class Context: function_name, memory_limit_in_mb, invoked_function_arn, aws_request_id = "f", 1, "a", "1"
+assert handler({"due": 2}, Context()) == {"rotated": 2}
+import sys
+assert "aws_xray_sdk" in sys.modules
+"""
+
+
+def test_a_run_is_traced_with_what_the_layer_brings(synthesize: Synthesize, runtime_libraries: Path) -> None:
+    """As in Lambda with tracing on, and with nobody there who takes the trace: the run ends as it would without."""
+    resources = synthesize("local").template("Control")["Resources"]
+    (layer,) = [each for each in resources.values() if each["Type"] == "AWS::Lambda::LayerVersion"]
+    path = [find_asset(synthesize("local"), layer) / "python", runtime_libraries, ROOT]
+    variables = {
+        "PYTHONPATH": ":".join(map(str, path)),
+        "LAMBDA_TASK_ROOT": "/var/task",
+        "_X_AMZN_TRACE_ID": "Root=1-5759e988-bd862e3fe1be46a994272793;Parent=53995c3f42cd8ad8;Sampled=1",
+        "AWS_XRAY_DAEMON_ADDRESS": "127.0.0.1:9",
+    }
+    command = [sys.executable, "-S", "-B", "-c", TRACED]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=variables)
+    assert done.returncode == 0, done.stderr
