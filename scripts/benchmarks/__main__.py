@@ -22,6 +22,7 @@ from scripts.benchmarks.alert_delivery import measure_alerts
 from scripts.benchmarks.audit_deployed import measure_deployed_audit
 from scripts.benchmarks.audit_log import LOG_ENTRIES, SMOKE_ENTRIES, measure_audit_log
 from scripts.benchmarks.crypto_core import measure_core
+from scripts.benchmarks.key_operations import measure_containment, measure_sweep
 from scripts.benchmarks.key_rotation import measure_rotation
 from scripts.benchmarks.machine import count_cores, describe_machine, read_rclone_version
 from scripts.benchmarks.measuring import ROOT, Action, Measured, measure
@@ -51,7 +52,7 @@ CONTENDERS: dict[str, tuple[str, ...]] = {
     "receive-disk": ("pqtransfer_sdk", "boto3_plain", "boto3_durable"),
 }
 WORKER_PARTS = ("worker-20gib", "resume")
-DEPLOYED_PARTS = (*WORKER_PARTS, "audit-deployed", "alerts")
+DEPLOYED_PARTS = (*WORKER_PARTS, "audit-deployed", "alerts", "rotation-sweep", "containment")
 NAMES = (*CONTENDERS, "crypto", "audit", "keys", "renewals", "scaling", *DEPLOYED_PARTS)
 WORKER_SIZE_BYTES = 20 << 30
 RESUME_SIZE_BYTES = 4 << 30
@@ -128,6 +129,12 @@ def run_benchmark(given: argparse.Namespace, *, say: Callable[[str], None]) -> R
         if "keys" in names:
             say("key rotation")
             results = replace(results, rotations=measure_rotation())
+        if "rotation-sweep" in names:
+            say("rotation sweep")
+            results = replace(results, sweep=measure_sweep(folder))
+        if "containment" in names:
+            say("containment")
+            results = replace(results, containment=measure_containment(folder))
         if "renewals" in names:
             say("renewals")
             envelopes = SMOKE_ENVELOPES if given.smoke else RENEWED_ENVELOPES

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterator
 
 from scripts.benchmarks.crypto_core import CoreRate
+from scripts.benchmarks.key_operations import describe_containment, describe_sweep
 from scripts.benchmarks.measuring import Measured
 from scripts.benchmarks.renewals import describe
 from scripts.benchmarks.results import OURS, PLAIN, Results
@@ -79,6 +80,7 @@ def write_report(results: Results) -> str:
     sections += _write_audit(results)
     sections += _write_deployed_audit(results)
     sections += _write_rotations(results)
+    sections += _write_key_operations(results)
     sections += _write_decisions(results)
     sections += _write_alerts(results)
     sections += _write_renewals(results)
@@ -233,6 +235,20 @@ def _write_rotations(results: Results) -> Iterator[str]:
         "Our own time: making, sealing, testing and proving the key, and writing the audit events. The calls to AWS "
         "(registry, secret store, key service, backups, queue, bus) are left out."
     )
+
+
+def _write_key_operations(results: Results) -> Iterator[str]:
+    if results.sweep is not None:
+        yield f"## Searching for due keys, {results.sweep.participants:,} participants"
+        yield "\n".join(["| | |", "|---|---|", *describe_sweep(results.sweep)])
+        yield (
+            "Every participant has a key that is due, so an order is sent for each. The table and the queue are those "
+            "of the embedded cloud, on the same machine, and take most of the wall time."
+        )
+    if results.containment is not None:
+        yield f"## Containing the loss of a key, {len(results.containment.refused_seconds)} losses"
+        heading = ["| from the start of `pqtransfer keys report-compromise` until | median (range) |", "|---|---|"]
+        yield "\n".join([*heading, *describe_containment(results.containment)])
 
 
 def _write_decisions(results: Results) -> Iterator[str]:

@@ -8,6 +8,7 @@ from scripts.benchmarks.alert_delivery import AlertTimes
 from scripts.benchmarks.audit_deployed import DeployedRate
 from scripts.benchmarks.audit_log import AuditFigures
 from scripts.benchmarks.crypto_core import CoreRate
+from scripts.benchmarks.key_operations import ContainmentTimes, SweepFigures
 from scripts.benchmarks.key_rotation import RotationTime
 from scripts.benchmarks.measuring import Measured
 from scripts.benchmarks.renewals import RenewalFigures
@@ -18,6 +19,7 @@ OURS = "pqtransfer_sdk"
 PLAIN = "boto3_plain"
 FLOOR = "socket_reads"
 ROTATION_SECONDS = 0.2
+CONTAINMENT_SECONDS = 5.0
 DECISION_SECONDS = 0.01
 ALERT_SECONDS = 5.0
 RSS_LIMIT_BYTES = 512 << 20
@@ -53,6 +55,8 @@ class Results:
     audit: AuditFigures | None = None
     audit_deployed: list[DeployedRate] = field(default_factory=list)
     rotations: list[RotationTime] = field(default_factory=list)
+    sweep: SweepFigures | None = None
+    containment: ContainmentTimes | None = None
     renewals: RenewalFigures | None = None
     decisions: DecisionTimes | None = None
     alerts: AlertTimes | None = None
@@ -101,6 +105,13 @@ class Results:
             slowest = max(each.median_seconds for each in self.rotations)
             yield Target(
                 "keys: rotation of one key under 200 ms", f"{1000 * slowest:.1f} ms", slowest < ROTATION_SECONDS
+            )
+        if self.containment is not None:
+            refused = self.containment.median_refused_seconds
+            yield Target(
+                "keys: a lost key is refused within 5 s of the report",
+                f"{refused:.2f} s",
+                refused < CONTAINMENT_SECONDS,
             )
         if self.renewals is not None:
             touched = self.renewals.payload_requests + self.renewals.payload_bytes
