@@ -1,6 +1,7 @@
 """What this function says in the audit log: who was registered, by whom, and which keys came to be.
 
-`requested_by` is the word of the caller, whose right to call is all that Lambda has checked: an event names it as such.
+`requested_by` is the word of the caller: an event names it as such. Beside it stands who AWS says called, where that
+was proven.
 """
 
 from collections.abc import Mapping
@@ -22,6 +23,7 @@ class RegistrationFacts:
     name: str
     requested_by: str | None
     correlation_id: str
+    proven_caller: str | None = None
 
     @property
     def keys(self) -> KeyFacts:
@@ -50,11 +52,12 @@ class RegistrationFacts:
 
     @property
     def _actor(self) -> str:
-        return fit_text(self.requested_by or UNKNOWN_CALLER)
+        return fit_text(self.proven_caller or self.requested_by or UNKNOWN_CALLER)
 
     @property
     def _through(self) -> dict[str, str]:
-        return {"caller_says": self._actor}
+        proven = {} if self.proven_caller is None else {"caller_proven": fit_text(self.proven_caller)}
+        return {"caller_says": fit_text(self.requested_by or UNKNOWN_CALLER), **proven}
 
     def _make(
         self,

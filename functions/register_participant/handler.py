@@ -12,6 +12,7 @@ GenerateDataKey and Decrypt; on the audit queue SendMessage.
 """
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 
@@ -27,6 +28,7 @@ from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.key_backups import connect_key_backups
 from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.proven_callers import StsPlace, prove_caller, take_proof
 from pqtransfer.aws.roles import IamParticipantRoles
 from pqtransfer.aws.vault import SecretsManagerVault
 from pqtransfer.crypto.canonical_json import JsonObject
@@ -54,7 +56,9 @@ def handler(event: JsonObject, context: LambdaContext) -> JsonObject:
     try:
         settings = load_settings(RegisterParticipantSettings)
         trail = connect_trail(settings.audit_queue_url)
-        registered = register(event, settings, trail, facts)
+        asked, _ = take_proof(event)
+        proven = prove_caller(event, function=context.function_name, place=_find_sts(), now=datetime.now(UTC))
+        registered = register(asked, settings, trail, replace(facts, proven_caller=proven))
     except PqtransferError as error:
         logger.warning("participant not registered", error_code=error.code, reason=str(error))
         return write_answer(Refusal.of(error))
@@ -90,6 +94,11 @@ def read_facts(event: object, *, correlation_id: str) -> RegistrationFacts:
         requested_by=by if isinstance(by, str) else None,
         correlation_id=of if isinstance(of, str) and re.fullmatch(CORRELATION_ID, of) else correlation_id,
     )
+
+
+@cache
+def _find_sts() -> StsPlace:
+    return StsPlace(make_session())
 
 
 @cache

@@ -13,6 +13,8 @@ PutEvents.
 """
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -22,7 +24,9 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 
 from functions.respond_to_compromise.messages import read_go_on, read_report, read_retry
 from functions.respond_to_compromise.service import IncidentService, connect_incident_service
+from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.function_telemetry import FunctionTelemetry
+from pqtransfer.aws.proven_callers import CallerUnknownError, StsPlace, prove_caller, take_proof
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.registration import Refusal
@@ -52,19 +56,42 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
         return {"resumed": service.resume()}
     if event.get("detail-type") == COMPROMISE_REPORTED_DETAIL_TYPE:
         return {"incident_id": service.take(read_report(event["detail"])).incident_id}
-    return answer_administrator(event, service)
+    return answer_administrator(event, service, function=context.function_name)
 
 
-def answer_administrator(event: dict[str, Any], service: IncidentService) -> JsonObject:
-    """The incident that was opened, or opened again, or why it was not."""
+def answer_administrator(event: dict[str, Any], service: IncidentService, *, function: str) -> JsonObject:
+    """The incident that was opened, or opened again, or why it was not.
+
+    A proof of the caller that does not hold is refused. One that cannot be checked now holds up no revocation.
+    """
     try:
-        retry = event.get("action") == "retry"
-        incident = service.retry(read_retry(event)) if retry else service.take(read_report(event))
+        asked, _ = take_proof(event)
+        proven = prove(event, function=function)
+        retry = asked.get("action") == "retry"
+        incident = service.retry(read_retry(asked)) if retry else service.take(read_report(asked, proven_caller=proven))
     except PqtransferError as error:
         logger.warning("report not taken", error_code=error.code, reason=str(error))
         return {"error": Refusal.of(error).model_dump(mode="json")}
     document: JsonObject = incident.model_dump(mode="json")
     return {"incident": document}
+
+
+def prove(event: dict[str, Any], *, function: str) -> str | None:
+    """Who calls, as far as AWS tells it now.
+
+    Raises:
+        CallerNotProvenError: the proof does not hold.
+    """
+    try:
+        return prove_caller(event, function=function, place=_find_sts(), now=datetime.now(UTC))
+    except CallerUnknownError as error:
+        logger.warning("caller not proven", error_code=error.code, reason=str(error))
+        return None
+
+
+@cache
+def _find_sts() -> StsPlace:
+    return StsPlace(make_session())
 
 
 def go_on(record: SQSRecord, service: IncidentService) -> Incident:

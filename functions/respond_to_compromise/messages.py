@@ -46,14 +46,15 @@ def read_retry(document: Any) -> str:
         raise MalformedReportError(_explain(error)) from None
 
 
-def read_report(document: Any) -> CompromiseReported:
-    """The report in `document`, already parsed from JSON.
+def read_report(document: Any, *, proven_caller: str | None = None) -> CompromiseReported:
+    """The report in `document`, already parsed from JSON. Who called is what was proven, whatever the document says.
 
     Raises:
         MalformedReportError: names the fields that are wrong, never their values.
     """
     try:
-        return CompromiseReported.model_validate(document)
+        said = {**document, "proven_caller": proven_caller} if isinstance(document, dict) else document
+        return CompromiseReported.model_validate(said)
     except ValidationError as error:
         raise MalformedReportError(_explain(error)) from None
 

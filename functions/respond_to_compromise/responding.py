@@ -225,7 +225,7 @@ class Responder:
         return AuditFacts(
             kind=EventKind.SECURITY,
             action=action,
-            actor=incident.report.reported_by if action == "incident.open" else ACTOR,
+            actor=incident.report.reporter if action == "incident.open" else ACTOR,
             target=Target(type="participant", id=incident.report.participant),
             succeeded=True,
             correlation_id=incident.incident_id,
@@ -234,7 +234,7 @@ class Responder:
             details={
                 "incident": incident.incident_id,
                 "keys": str(len(incident.key_ids)),
-                "caller_says": incident.report.reported_by,
+                **incident.report.callers,
                 **(details or {}),
             },
         )
@@ -243,7 +243,7 @@ class Responder:
         return AuditFacts(
             kind=EventKind.KEY,
             action="key.revoke",
-            actor=report.reported_by,
+            actor=report.reporter,
             target=Target(type="key", id=key.key_id),
             succeeded=key.state is KeyState.REVOKED,
             correlation_id=report.incident_id,
@@ -255,6 +255,6 @@ class Responder:
                 "participant": key.participant,
                 "purpose": key.purpose.value,
                 "version": str(key.version),
-                "caller_says": report.reported_by,
+                **report.callers,
             },
         )

@@ -11,6 +11,7 @@ them; PutEvents; its queue.
 
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -26,6 +27,7 @@ from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.key_orders import SWEEP_GROUP
+from pqtransfer.aws.proven_callers import StsPlace, prove_caller, take_proof
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import InputError, IntegrityError, PqtransferError
@@ -50,13 +52,15 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
         )
     if event.get("action") == SWEEP_GROUP:
         return sweep(event.get("cursor"), context)
-    return take_order(event)
+    return take_order(event, function=context.function_name)
 
 
-def take_order(event: dict[str, Any]) -> JsonObject:
-    """Put an administrator's order into the queue, and answer with it."""
+def take_order(event: dict[str, Any], *, function: str) -> JsonObject:
+    """Put an administrator's order into the queue, with who was proven to have made it, and answer with it."""
     try:
-        order = read_order(event)
+        asked, _ = take_proof(event)
+        proven = prove_caller(event, function=function, place=_find_sts(), now=datetime.now(UTC))
+        order = read_order({**asked, "proven_caller": proven})
         _connect().orders.send([order])
     except PqtransferError as error:
         logger.warning("order not taken", error_code=error.code, reason=str(error))
@@ -103,6 +107,11 @@ def _continue_sweep(document: dict[str, Any]) -> None:
     service = _connect()
     found = service.sweeper().sweep(cursor=document.get("cursor"), has_time=lambda: False)
     logger.info("went on looking for due keys", keys=found.keys, orders=found.orders, finished=found.finished)
+
+
+@cache
+def _find_sts() -> StsPlace:
+    return StsPlace(make_session())
 
 
 @cache

@@ -1,6 +1,7 @@
 """What the audit log is told of each step in the life of a key.
 
-`asked_by` is the word of whoever made the order, whose right to make one is all that was checked: an event names it so.
+`asked_by` is the word of whoever made the order: an event names it so. Beside it stands who AWS says made it, where
+that was proven.
 """
 
 from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
@@ -14,7 +15,7 @@ def describe_step(action: str, key: KeyVersion, order: KeyOrder, **details: str)
     return AuditFacts(
         kind=EventKind.KEY,
         action=action,
-        actor=order.asked_by,
+        actor=order.actor,
         target=Target(type="key", id=key.key_id),
         succeeded=True,
         correlation_id=order.correlation_id,
@@ -25,7 +26,7 @@ def describe_step(action: str, key: KeyVersion, order: KeyOrder, **details: str)
             "purpose": key.purpose.value,
             "version": str(key.version),
             "state": key.state.value,
-            "caller_says": order.asked_by,
+            **order.callers,
             **details,
         },
     )
@@ -42,11 +43,11 @@ def describe_failure(order: KeyOrder, error: PqtransferError) -> AuditFacts:
     return AuditFacts(
         kind=EventKind.KEY,
         action=f"key.{order.action.value}",
-        actor=order.asked_by,
+        actor=order.actor,
         target=Target(type="participant", id=order.participant),
         succeeded=False,
         correlation_id=order.correlation_id,
         severity=Severity.HIGH,
         reason=f"{error.code}: {error}"[:1024],
-        details={**purpose, "caller_says": order.asked_by},
+        details={**purpose, **order.callers},
     )

@@ -88,7 +88,7 @@ class KeyService:
         rotator = KeyRotator(
             registry=self.registry,
             vault=self.vault,
-            reader=RecordingKeyReader(self.reader, self.trail, KeyFacts(order.asked_by, order.correlation_id)),
+            reader=RecordingKeyReader(self.reader, self.trail, KeyFacts(order.actor, order.correlation_id)),
             backups=self.backups,
             announcer=self.announcer,
             trail=self.trail,

@@ -14,7 +14,7 @@ from pqtransfer.aws.failures import CloudAccessDeniedError, translated
 from pqtransfer.aws.roles import secret_prefix
 from pqtransfer.crypto.keypairs import PrivateKey, PublicKey
 from pqtransfer.crypto.secret import SecretBytes
-from pqtransfer.errors import UnavailableError
+from pqtransfer.errors import IntegrityError, UnavailableError
 from pqtransfer.keys.custody import KeyNotStoredError, StoredKeyMismatchError
 from pqtransfer.keys.participant import KeyVersion
 
@@ -39,6 +39,16 @@ class RoleNotKnownYetError(UnavailableError):
     def __init__(self, participant: str, cause: CloudAccessDeniedError) -> None:
         super().__init__(
             f"{participant} was registered a moment ago, and what its role may do is not known everywhere yet: {cause}"
+        )
+
+
+class KeyEmptyError(IntegrityError):
+    """A secret is there, and nothing is in it."""
+
+    def __init__(self, secret_id: str) -> None:
+        super().__init__(
+            f"the secret {secret_id} is empty: storing the key was interrupted. A rotation goes on by itself; if this "
+            "is a key in use, restore it from its backup"
         )
 
 
@@ -76,8 +86,9 @@ class SecretsManagerVault:
                 secret = self._client.describe_secret(SecretId=secret_id)
             except self._client.exceptions.ResourceNotFoundException:
                 return False
-        stages = secret.get("VersionIdsToStages") or {}
-        return "DeletedDate" not in secret and any(CURRENT_STAGE in names for names in stages.values())
+        # Its own version, by the token that it was stored under: a secret that is still empty may have one, too.
+        stages = (secret.get("VersionIdsToStages") or {}).get(key.key_id, [])
+        return "DeletedDate" not in secret and CURRENT_STAGE in stages
 
     def discard(self, key: KeyVersion) -> None:
         secret_id = _require_secret_id(key)
@@ -140,6 +151,8 @@ class RoleKeyReader:
             )["Credentials"]
         with translated(action=f"read the private key {secret_id} as {role_arn}"):
             answer = self._connect(credentials).get_secret_value(SecretId=secret_id)
+        if "SecretString" not in answer:
+            raise KeyEmptyError(secret_id)
         return SecretBytes(answer["SecretString"].encode())
 
     def _connect_in_region(self, credentials: "CredentialsTypeDef") -> "SecretsManagerClient":

@@ -32,7 +32,8 @@ class KeyOrder(BaseModel):
     A rotation names what it replaces, so that the same order, twice, is one rotation: `replaces` is the key that was
     ACTIVE when the order was made (None: there was none); `unfinished` is a PENDING key that an interrupted rotation
     left. `SETTLE` retires and destroys what is due; `BACK_UP` makes the backups that are missing, or all of
-    them anew with `replace_backups`: that is for backups that are there and no good.
+    them anew with `replace_backups`: that is for backups that are there and no good. `asked_by` is the caller's word;
+    `proven_caller`, which the function that takes the order writes, is who AWS says called it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -45,6 +46,18 @@ class KeyOrder(BaseModel):
     replace_backups: bool = False
     asked_by: str = Field(min_length=1, max_length=1024)
     correlation_id: str = Field(pattern=r"^[A-Za-z0-9._:-]{1,128}$")
+    proven_caller: str | None = Field(default=None, min_length=1, max_length=2048)
+
+    @property
+    def actor(self) -> str:
+        """Who gave it: who was proven to, or else who says so."""
+        return self.proven_caller or self.asked_by
+
+    @property
+    def callers(self) -> dict[str, str]:
+        """What an event says of who gave it."""
+        proven = {} if self.proven_caller is None else {"caller_proven": self.proven_caller}
+        return {"caller_says": self.asked_by, **proven}
 
     @model_validator(mode="after")
     def _require_purpose_of_rotation(self) -> Self:

@@ -55,7 +55,8 @@ class CompromiseReported(BaseModel):
     """The detail of a `CompromiseReported` event: somebody else may have keys of a participant.
 
     `key_ids`: which; None when that is not known, which means all of them. `since`: from when on; None when that is not
-    known, which means always. The same `incident_id` is the same report.
+    known, which means always. The same `incident_id` is the same report. `reported_by` is the reporter's word;
+    `proven_caller`, which the function that takes the report writes, is who AWS says called it.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,6 +69,18 @@ class CompromiseReported(BaseModel):
     reason: str = Field(min_length=1, max_length=1000)
     reported_by: str = Field(min_length=1, max_length=1024)
     reported_at: AwareDatetime
+    proven_caller: str | None = Field(default=None, min_length=1, max_length=2048)
+
+    @property
+    def reporter(self) -> str:
+        """Who reported it: who was proven to, or else who says so."""
+        return self.proven_caller or self.reported_by
+
+    @property
+    def callers(self) -> dict[str, str]:
+        """What an event says of who reported it."""
+        proven = {} if self.proven_caller is None else {"caller_proven": self.proven_caller}
+        return {"caller_says": self.reported_by, **proven}
 
 
 class ParticipantCredentialsRevoked(BaseModel):

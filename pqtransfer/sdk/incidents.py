@@ -14,7 +14,8 @@ from uuid6 import uuid7
 from pqtransfer.aws.callers import name_caller
 from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
 from pqtransfer.aws.incidents import DynamoIncidentStore
-from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
+from pqtransfer.aws.invocation import FunctionCrashedError, RemoteFunction
+from pqtransfer.aws.proven_callers import ProvenFunction
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.errors import InputError
 from pqtransfer.keys.registration import Refusal
@@ -124,9 +125,12 @@ def connect_incidents(deployment: Deployment) -> Incidents:
     waiting = client_config(read_timeout_seconds=WAITING_READ_TIMEOUT_SECONDS)
     return Incidents(
         store=DynamoIncidentStore.open_table(session, deployment.incidents_table, endpoint_url=deployment.endpoint_url),
-        respond=LambdaFunction(
-            session.client("lambda", endpoint_url=deployment.endpoint_url, config=waiting),
-            function_name=deployment.functions.respond_to_compromise,
+        respond=ProvenFunction.connect(
+            session,
+            name=deployment.functions.respond_to_compromise,
+            endpoint_url=deployment.endpoint_url,
+            config=waiting,
+            region=deployment.region,
         ),
         name_caller=lambda: name_caller(
             session.client("sts", endpoint_url=deployment.endpoint_url, config=client_config())

@@ -16,6 +16,7 @@ from pqtransfer.aws.folder import S3Connection
 from pqtransfer.aws.invocation import LambdaFunction, RemoteFunction
 from pqtransfer.aws.key_backups import S3BackupStore
 from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.proven_callers import ProvenFunction
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.crypto.keypairs import KeyPurpose
 from pqtransfer.keys.backups import BackupStore, name_backup
@@ -245,7 +246,13 @@ def connect_keys(deployment: Deployment) -> Keys:
             bucket=deployment.key_backups_bucket,
         ),
         envelopes=DynamoDependencyIndex.open(session, deployment.envelopes_table, endpoint_url=deployment.endpoint_url),
-        give_order=LambdaFunction(functions, function_name=deployment.functions.rotate_keys),
+        give_order=ProvenFunction.connect(
+            session,
+            name=deployment.functions.rotate_keys,
+            endpoint_url=deployment.endpoint_url,
+            config=waiting,
+            region=deployment.region,
+        ),
         drill=LambdaFunction(functions, function_name=deployment.functions.drill_key_restore),
         asked_by=ask_who,
     )

@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from pqtransfer.aws.callers import name_caller
 from pqtransfer.aws.clients import WAITING_READ_TIMEOUT_SECONDS, client_config, make_session
-from pqtransfer.aws.invocation import FunctionCrashedError, LambdaFunction, RemoteFunction
+from pqtransfer.aws.invocation import FunctionCrashedError, RemoteFunction
 from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.proven_callers import ProvenFunction
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.crypto.succession import sign_succession
 from pqtransfer.errors import AccessError, InputError, IntegrityError, PqtransferError, UnavailableError
@@ -203,9 +204,12 @@ def connect_participants(deployment: Deployment) -> Participants:
             session.client("dynamodb", endpoint_url=deployment.endpoint_url, config=config),
             table_name=deployment.participants_table,
         ),
-        register=LambdaFunction(
-            session.client("lambda", endpoint_url=deployment.endpoint_url, config=waiting),
-            function_name=deployment.functions.register_participant,
+        register=ProvenFunction.connect(
+            session,
+            name=deployment.functions.register_participant,
+            endpoint_url=deployment.endpoint_url,
+            config=waiting,
+            region=deployment.region,
         ),
         name_caller=lambda: name_caller(session.client("sts", endpoint_url=deployment.endpoint_url, config=config)),
     )

@@ -93,7 +93,7 @@ class Rotation:
             found = self._secrets.describe_secret(SecretId=key.secret_id)
         except self._secrets.exceptions.ResourceNotFoundException:
             return False
-        return bool(found.get("VersionIdsToStages"))
+        return "AWSCURRENT" in (found.get("VersionIdsToStages") or {}).get(key.key_id, [])
 
     def is_backed_up(self, key: KeyVersion) -> bool:
         bucket, prefix = self.stage.deployment.key_backups_bucket, name_backup(key)
