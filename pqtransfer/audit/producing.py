@@ -7,8 +7,8 @@ the queue. Without one, or when the spool takes nothing, it goes to the queue at
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from threading import Lock
+from dataclasses import dataclass, field
+from threading import Event, Lock
 from typing import Protocol
 from uuid import uuid4
 
@@ -53,7 +53,8 @@ class _Call:
     """One call of `record`, which waits until its events are durable, or are known not to be."""
 
     facts: Sequence[AuditFacts]
-    is_done: bool = False
+    leads: bool = False
+    awake: Event = field(default_factory=Event)
     error: PqtransferError | None = None
     refusal: EventTooLargeError | None = None
 
@@ -91,8 +92,8 @@ class ProducerTrail:
         self._now_ms = now_ms
         self._source_address = source_address
         self._make_id = make_id
-        self._lock = Lock()
         self._gathering = Lock()
+        self._is_sending = False
         self._calls: list[_Call] = []
         self._last_number = 0
         self._last_time_ms = 0
@@ -102,28 +103,53 @@ class ProducerTrail:
         if not facts:
             return
         call = _Call(facts)
-        with self._gathering:
-            self._calls.append(call)
-        with self._lock:
-            if not call.is_done:  # who had the lock before has not taken it along
-                self._take(self._gather(call))
+        try:
+            with self._gathering:
+                self._calls.append(call)
+                call.leads, self._is_sending = not self._is_sending, True
+            if not call.leads:
+                call.awake.wait()
+            if call.leads:
+                self._lead()
+        finally:
+            self._leave(call)
         if call.error is not None:
             raise call.error
 
-    def _gather(self, call: _Call) -> list[_Call]:
-        """This call, and those that wait with it, as far as one message has room."""
+    def _lead(self) -> None:
+        """Make the calls that wait durable, as far as one message has room; this one is the first of them."""
+        gathered, count = list[_Call](), 0
+        try:
+            with self._gathering:
+                while self._calls and (not gathered or count + len(self._calls[0].facts) <= EVENTS_AT_MOST):
+                    gathered.append(self._calls.pop(0))
+                    count += len(gathered[-1].facts)
+            self._take(gathered)
+        finally:
+            for call in gathered:
+                call.awake.set()
+            with self._gathering:
+                self._pass_on()
+
+    def _leave(self, call: _Call) -> None:
+        """A call that a signal has torn out of the line: nobody may wait for it."""
         with self._gathering:
-            self._calls.remove(call)
-            gathered, count = [call], len(call.facts)
-            while self._calls and count + len(self._calls[0].facts) <= EVENTS_AT_MOST:
-                gathered.append(self._calls.pop(0))
-                count += len(gathered[-1].facts)
-        return gathered
+            if call in self._calls:
+                self._calls.remove(call)
+                if call.leads:
+                    self._pass_on()
+
+    def _pass_on(self) -> None:
+        """Let the first that waits lead, if one does."""
+        self._is_sending = bool(self._calls)
+        if self._calls:
+            self._calls[0].leads = True
+            self._calls[0].awake.set()
 
     def _take(self, calls: Sequence[_Call]) -> None:
         """Make the events of all of them durable; each call learns how its own went, whatever ends this one."""
         for call in calls:
-            call.is_done, call.error = True, AuditUnavailableError("the thread that was to send the event has ended")
+            call.error = AuditUnavailableError("the thread that was to send the event has ended")
         try:
             self._settle()
             self._unsettled = [entry for call in calls for entry in self._number_call(call)]

@@ -7,6 +7,7 @@ from threading import Event, Thread
 
 import pytest
 
+from pqtransfer.audit import producing
 from pqtransfer.audit.errors import EventTooLargeError
 from pqtransfer.audit.events import EVENT_LIMIT_BYTES, AuditEvent, AuditFacts, EventKind, Target
 from pqtransfer.audit.producing import ProducerTrail, SpoolRefusedError, make_producer_name
@@ -160,6 +161,14 @@ class SlowSink(InMemoryEventSink):
         super().send(entries)
 
 
+def wait_for_calls(trail: ProducerTrail, count: int) -> None:
+    """Until so many wait for their turn."""
+    deadline = time.monotonic() + 90
+    while len(trail._calls) < count:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def record_behind_one(trail: ProducerTrail, sink: SlowSink, facts: Sequence[AuditFacts]) -> list[Exception | None]:
     """While the first event is on its way, each of the others is recorded by a thread of its own; how they went."""
     outcomes: list[Exception | None] = [None] * (len(facts) + 1)
@@ -176,10 +185,7 @@ def record_behind_one(trail: ProducerTrail, sink: SlowSink, facts: Sequence[Audi
     for place, each in enumerate(facts, start=1):
         threads.append(Thread(target=record, args=(place, each)))
         threads[-1].start()
-        deadline = time.monotonic() + 90
-        while len(trail._calls) < place:
-            assert time.monotonic() < deadline
-            time.sleep(0.001)
+        wait_for_calls(trail, place)
     sink.let_go.set()
     for thread in threads:
         thread.join()
@@ -193,6 +199,72 @@ def test_threads_that_wait_share_a_message() -> None:
     assert record_behind_one(trail, sink, [FACTS] * 60) == [None] * 61
     assert sink.counts == [1, 48, 12]
     assert numbers(sink.sent) == list(range(1, 62))
+
+
+def test_who_is_done_does_not_wait_for_those_behind() -> None:
+    """Its message is taken: the next one may be on its way for as long as it likes."""
+    sink = SlowSink()
+    trail = make_trail(sink)
+    first = Thread(target=trail.record, args=(FACTS,))
+    first.start()
+    assert sink.entered.wait(90)
+    second = Thread(target=trail.record, args=(FACTS,))
+    second.start()
+    wait_for_calls(trail, 1)
+    let_second_go, send = Event(), sink.send
+
+    def send_slowly(entries: Sequence[bytes]) -> None:
+        assert let_second_go.wait(90)
+        send(entries)
+
+    sink.send = send_slowly  # type: ignore[method-assign]
+    sink.let_go.set()
+    first.join(90)
+    assert not first.is_alive()
+    assert second.is_alive()
+    let_second_go.set()
+    second.join(90)
+    assert numbers(sink.sent) == [1, 2]
+
+
+@pytest.mark.parametrize("is_leading", [False, True])
+def test_one_that_is_torn_out_of_the_line_holds_nobody_up(monkeypatch: pytest.MonkeyPatch, is_leading: bool) -> None:
+    """A signal, while it waits for its turn, or when that has just come: those behind it go on."""
+    sink = SlowSink()
+    trail = make_trail(sink)
+    first = Thread(target=trail.record, args=(FACTS,))
+    first.start()
+    assert sink.entered.wait(90)
+    with monkeypatch.context() as patch:
+        patch.setattr(producing, "_Call", lambda facts: TornCall(facts, sink, is_leading=is_leading))
+        with pytest.raises(KeyboardInterrupt):
+            trail.record(FACTS)
+    sink.let_go.set()
+    first.join(90)
+    assert not first.is_alive()
+    trail.record(FACTS)
+    assert numbers(sink.sent) == [1, 2]
+
+
+class TornCall(producing._Call):
+    """A call whose thread gets a signal: while it waits, or when it has just been told to lead."""
+
+    def __init__(self, facts: Sequence[AuditFacts], sink: SlowSink, *, is_leading: bool) -> None:
+        super().__init__(facts)
+        self._sink, self._is_leading = sink, is_leading
+        self.awake = self  # type: ignore[assignment]
+
+    def wait(self) -> None:
+        if self._is_leading:
+            self._sink.let_go.set()
+        deadline = time.monotonic() + 90
+        while self._is_leading and not self.leads:
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        raise KeyboardInterrupt
+
+    def set(self) -> None:
+        """It is told by `leads`."""
 
 
 def test_one_that_cannot_be_written_holds_no_other_up() -> None:
