@@ -45,13 +45,20 @@ def deployment_file(cloud: EmbeddedCloud, deployment: Deployment) -> Path:
     return cloud.deployment_file
 
 
+@pytest.fixture(scope="session")
+def scaling_held(deployment: Deployment, act_as: ActAs) -> Iterator[None]:
+    """From here on, nobody scales the workers but a test that asks for it."""
+    with Service(act_as(None), deployment).scaling_held():
+        yield
+
+
 @pytest.fixture
-def service(deployment: Deployment, act_as: ActAs) -> Iterator[Service]:
-    """The service of the workers, which nobody scales meanwhile; put back at the end."""
+def service(scaling_held: None, deployment: Deployment, act_as: ActAs) -> Iterator[Service]:
+    """The service of the workers, of which nothing was decided yet; put back at the end."""
     found = Service(act_as(None), deployment)
-    with found.scaling_held():
-        yield found
-        found.restore()
+    found.forget()
+    yield found
+    found.restore()
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,13 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pqtransfer.aws.scaling_history import DynamoDecisionHistory
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.sessions import CloudSession
+from tests.e2e.transfers.stage import wait_for
+
+FAR_FROM_THE_NEXT = timedelta(seconds=35)
+"""Of a minute."""
 
 
 class Service:
@@ -19,6 +24,9 @@ class Service:
         self._cloudwatch = owner.client("cloudwatch")
         self._decisions = owner.resource("dynamodb").Table(deployment.decisions_table)
         self._function = deployment.functions.decide_scaling
+        self._history = DynamoDecisionHistory(self._decisions, service=deployment.service)
+        self._cloudformation = owner.client("cloudformation")
+        self._stack = f"PqtransferScaling-{deployment.environment}"
         self._names = {"cluster": deployment.cluster, "service": deployment.service}
         found = ecs.describe_services(cluster=deployment.cluster, services=[deployment.service])["services"][0]
         self._deployed = {"desiredCount": found["desiredCount"], "taskDefinition": found["taskDefinition"]}
@@ -68,17 +76,29 @@ class Service:
 
     @contextmanager
     def scaling_held(self) -> Iterator[None]:
-        """No decision but those that a test asks for, and none before them that counts."""
+        """No decision but those that a test asks for. It begins between two runs of the clock, so that none is left."""
         arn = self._lambda.get_function(FunctionName=self._function)["Configuration"]["FunctionArn"]
         rules = self._events.list_rule_names_by_target(TargetArn=arn)["RuleNames"]
+        assert rules
+        wait_for("a moment between two runs", lambda: self._is_between_runs() or None)
         for rule in rules:
             self._events.disable_rule(Name=rule)
         try:
-            self.forget()
             yield
         finally:
             for rule in rules:
                 self._events.enable_rule(Name=rule)
+
+    def _is_between_runs(self) -> bool:
+        """The clock starts a run a minute after the rule was made, and each minute then: the last one is through, and
+        the next is not due.
+        """
+        now = datetime.now(UTC)
+        (stack,) = self._cloudformation.describe_stacks(StackName=self._stack)["Stacks"]
+        if now - stack["CreationTime"] < FAR_FROM_THE_NEXT:
+            return True
+        last = self._history.read_recent(limit=1)
+        return bool(last) and last[0].decision.applied and now - last[0].decision.at < FAR_FROM_THE_NEXT
 
     def forget(self) -> None:
         """Forget every decision: what is set from here on is nobody's hand."""

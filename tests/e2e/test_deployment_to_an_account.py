@@ -51,11 +51,9 @@ def test_one_command_deploys_another_environment(account: ServerState, tmp_path:
     assert deployment.health_urls[0] in printed
     assert deployment.queue_url in printed
     owner = _open_as_owner(account)
-    (service,) = owner.client("ecs").describe_services(cluster=deployment.cluster, services=[deployment.service])[
-        "services"
-    ]
+    decide = owner.client("lambda").get_function_configuration(FunctionName=deployment.functions.decide_scaling)
     groups = owner.client("logs").describe_log_groups(logGroupNamePrefix="/pqtransfer/dev/workers")["logGroups"]
-    assert service["desiredCount"] == 2
+    assert decide["Environment"]["Variables"]["PQTRANSFER_WORKERS_MINIMUM"] == "2"
     assert [group["retentionInDays"] for group in groups] == [14]
 
 
