@@ -207,6 +207,10 @@ class EnvironmentConfig(BaseModel):
     key_backup_lock_days: int = Field(
         default=365, ge=1, le=36500, description="how long nobody can delete the backup of a private key"
     )
+    composite_alarms: bool = Field(
+        default=True,
+        description="whether one alarm tells for several that have one cause (not every emulator knows such alarms)",
+    )
     key_backup_replica_arn: str | None = Field(
         default=None,
         pattern=r"^arn:aws[a-z-]*:s3:::[a-z0-9.-]{3,63}$",

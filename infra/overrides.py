@@ -44,6 +44,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "destination_buckets": ("pqtransfer-local-results",),
         "worker_image": "pqtransfer/transfer-worker:local",
         "workers_maximum": 3,
+        "composite_alarms": False,
         "queue_threshold": 4,
         "settle_seconds": 5,
         "abort_upload_days": 1,

@@ -41,7 +41,7 @@ class WorkerAlarms(Construct):
         health: elb.ApplicationTargetGroup,
     ) -> None:
         super().__init__(scope, id)
-        alone = environment.is_local
+        alone = not environment.composite_alarms
         struggles = [
             alarms.make(
                 "transfer-slow",
