@@ -13,7 +13,7 @@ from scripts.chaos_run.driving import Run
 from scripts.chaos_run.plan import CLOCKS_SECONDS, FaultKind, make_plan
 from scripts.chaos_run.proxy import FaultProxy
 from scripts.chaos_run.report import write_report
-from scripts.chaos_run.verdict import Verdict, judge, note_what_was_seen
+from scripts.chaos_run.verdict import Verdict, judge, note_what_was_seen, read_alerts
 from scripts.chaos_run.world import World
 from scripts.embedded_cloud import EmbeddedCloud
 from scripts.toolchain import ROOT
@@ -58,7 +58,8 @@ def run_chaos(world: World, *, seed: int, transfers: int, workers: int, report: 
     seconds = time.monotonic() - started
     verdict = judge(run, world)
     note_what_was_seen(run.injected, world.folder)
-    write_report(report, run, verdict, command=command, seconds=seconds, left_out=left_out)
+    alerts = read_alerts(world)
+    write_report(report, run, verdict, command=command, seconds=seconds, left_out=left_out, alerts=alerts)
     return verdict
 
 

@@ -4,6 +4,7 @@ import heapq
 import itertools
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -20,6 +21,8 @@ LATE_SECONDS = 8
 FREEZE_SECONDS = 9.0
 """Past the lease of 6 s: the worker is overtaken while it is frozen."""
 POLL_SECONDS = 1.0
+SUBMITTERS = 4
+"""Sites that submit at the same time."""
 
 
 @dataclass
@@ -45,6 +48,8 @@ class Run:
         self._fleet = fleet
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
+        self._pool: ThreadPoolExecutor | None = None
+        self._submissions: list[Future[None]] = []
         self.submitted: list[Submitted] = []
         self.injected: list[Injected] = []
         self.records: dict[str, TransferRecord] = {}
@@ -57,13 +62,17 @@ class Run:
                 whom = f"{worker.name or worker.pid}, by {CLOCKS_SECONDS[kind]:+d} s, from start to end"
                 self._note(kind, whom)
         for transfer in self._plan.transfers:
-            self._at(transfer.at_seconds, lambda transfer=transfer: self._submit(transfer))  # type: ignore[misc]
+            self._at(transfer.at_seconds, lambda transfer=transfer: self._begin(transfer))  # type: ignore[misc]
         for fault in self._plan.faults:
             self._at(fault.at_seconds, lambda fault=fault: self._inject(fault, started))  # type: ignore[misc]
-        while self._queue:
-            due, _, act = heapq.heappop(self._queue)
-            time.sleep(max(0.0, started + due - time.monotonic()))
-            act()
+        with ThreadPoolExecutor(SUBMITTERS, thread_name_prefix="submitter") as pool:
+            self._pool = pool
+            while self._queue:
+                due, _, act = heapq.heappop(self._queue)
+                time.sleep(max(0.0, started + due - time.monotonic()))
+                act()
+        for submission in self._submissions:
+            submission.result()
         deadline = time.monotonic() + AFTERWARDS_SECONDS
         while len(self.records) < len(self.submitted) and time.monotonic() < deadline:
             time.sleep(POLL_SECONDS)
@@ -74,6 +83,10 @@ class Run:
 
     def _at(self, seconds: float, act: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (seconds, next(self._order), act))
+
+    def _begin(self, transfer: PlannedTransfer) -> None:
+        if self._pool is not None:
+            self._submissions.append(self._pool.submit(self._submit, transfer))
 
     def _submit(self, transfer: PlannedTransfer) -> None:
         submitted = self._world.submit(transfer.number, transfer.size_bytes, seed=self._plan.seed)

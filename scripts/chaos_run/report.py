@@ -11,11 +11,21 @@ from scripts.chaos_run.verdict import Verdict
 
 
 def write_report(
-    path: Path, run: Run, verdict: Verdict, *, command: str, seconds: float, left_out: Sequence[str]
+    path: Path,
+    run: Run,
+    verdict: Verdict,
+    *,
+    command: str,
+    seconds: float,
+    left_out: Sequence[str],
+    alerts: Sequence[str],
 ) -> None:
     """Write `path` (Markdown) and the same with the suffix `.json`."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = describe(run, verdict, command=command, seconds=seconds, left_out=left_out)
+    document = {
+        **describe(run, verdict, command=command, seconds=seconds, left_out=left_out),
+        "alerts": list(alerts),
+    }
     path.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
     path.write_text(render(document), encoding="utf-8")
 
@@ -71,6 +81,11 @@ def render(document: dict[str, Any]) -> str:
         "",
         "A fault that is not seen was borne by retries of single requests, which are not logged, or befell none.",
         *[f"Left out: {each}." for each in document["left_out"]],
+        "",
+        "## Alerts",
+        "",
+        *[f"- {alert}" for alert in document["alerts"]],
+        *([] if document["alerts"] else ["None was raised."]),
         "",
         "## Each fault",
         "",

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pqtransfer.errors import PqtransferError
+from pqtransfer.operations.alert_records import AlertRecord
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferState
 from scripts.chaos_run.driving import Injected, Run
 from scripts.chaos_run.plan import PROCESS_FAULTS, FaultKind
@@ -84,6 +85,16 @@ def note_what_was_seen(injected: list[Injected], folder: Path) -> None:
             for at, text in lines
         ):
             fault.seen_in.append("worker log")
+
+
+def read_alerts(world: World) -> list[str]:
+    """What alert processing made of it: the cause of each alert, and how it stands at the end."""
+    rows = world.table_rows(world.deployment.alerts_table)
+    records = [AlertRecord.model_validate_json(row["alert"]["S"]) for row in rows if "alert" in row]
+    return [
+        f"{record.opened_at:%H:%M:%S} {record.cause}: {record.state.value}, {record.severity.value}"
+        for record in sorted(records, key=lambda record: record.opened_at)
+    ]
 
 
 def _check_content(transfer_id: str, sha256: str, world: World) -> Iterator[str]:

@@ -7,12 +7,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import boto3
 from uuid6 import uuid7
 
+from pqtransfer.keys.holder import KeyHolder
 from pqtransfer.sdk.client import Client
 from pqtransfer.sdk.deployment import Deployment
 from pqtransfer.transfers.request import TransferRequest
@@ -29,6 +31,15 @@ QUICK = {"long_poll_seconds": 1, "lease_seconds": 6, "buffer_budget_bytes": 64 <
 """So that a takeover takes seconds, where it takes a minute in earnest."""
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 SMALL_DISK_KIB = 512
+SLEEP = """import threading, time
+
+
+def sleep(seconds):
+    threading.Event().wait(seconds)
+
+
+time.sleep = sleep
+"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +50,7 @@ class Submitted:
     transfer_id: str
     size_bytes: int
     sha256: str
-    message: str
+    request: TransferRequest
 
 
 class World:
@@ -65,6 +76,11 @@ class World:
             )
             self._clients[role] = Client(self.deployment, session, self.folder / "state")
         return self._clients[role]
+
+    @cached_property
+    def sender(self) -> KeyHolder:
+        """Whoever signs the requests."""
+        return self.client("submitter").managed_holder(SENDER)
 
     def register(self) -> None:
         """Two managed participants, by the operator's command."""
@@ -92,15 +108,15 @@ class World:
             recipients=(RECIPIENT,),
             correlation_id=transfer_id,
         )
-        holder = self.client("submitter").managed_holder(SENDER)
-        self.client("submitter").submit(request, signer=holder)
-        message = sign_request(request, holder.signing_key())
-        return Submitted(number, transfer_id, size_bytes, hashlib.sha256(data).hexdigest(), message)
+        self.client("submitter").submit(request, signer=self.sender)
+        return Submitted(number, transfer_id, size_bytes, hashlib.sha256(data).hexdigest(), request)
 
     def send_again(self, submitted: Submitted, *, delay_seconds: int) -> None:
         """The same message once more."""
         self.owner.client("sqs").send_message(
-            QueueUrl=self.deployment.queue_url, MessageBody=submitted.message, DelaySeconds=delay_seconds
+            QueueUrl=self.deployment.queue_url,
+            MessageBody=sign_request(submitted.request, self.sender.signing_key()),
+            DelaySeconds=delay_seconds,
         )
 
     def receive_sha256(self, transfer_id: str) -> str:
@@ -150,6 +166,7 @@ class World:
         if FAKETIME.exists():
             for kind, seconds in CLOCKS_SECONDS.items():
                 extra[kind] = {
+                    "PYTHONPATH": str(self._write_sleep()),
                     "LD_PRELOAD": str(FAKETIME),
                     "FAKETIME": f"{seconds:+d}s",
                     "FAKETIME_DONT_FAKE_MONOTONIC": "1",
@@ -158,6 +175,13 @@ class World:
             stack.callback(subprocess.run, ["umount", str(self.small_disk)], check=True)
             extra[FaultKind.QUEUE_AWAY] = {"PQTRANSFER_AUDIT_SPOOL": str(self.small_disk)}
         return extra
+
+    def _write_sleep(self) -> Path:
+        """A folder whose Python sleeps otherwise: libfaketime lets `clock_nanosleep` by the true clock fail."""
+        folder = self.folder / "sleep"
+        folder.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(SLEEP, encoding="utf-8")
+        return folder
 
     @property
     def small_disk(self) -> Path:

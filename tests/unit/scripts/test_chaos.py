@@ -138,6 +138,7 @@ def test_a_report_shows_problems_first() -> None:
             "left_out": [],
             "faults": [fault],
             "failures": {},
+            "alerts": [],
         }
     )
     assert "- LOST: x has not ended" in text.split("## Each fault")[0]
