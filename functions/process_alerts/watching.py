@@ -1,19 +1,27 @@
-"""Looks for transfers that stand still: RUNNING, and nobody has renewed the lease for much longer than it lasts."""
+"""Looks for transfers that stand still: RUNNING, and nobody has renewed the lease for much longer than it lasts.
 
-from collections.abc import Sequence
+Such a transfer's message has come back by then, so another worker should have taken it; and the worker that had it has
+died without its task, or hangs. Both have the fleet as their cause: people are told once.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pqtransfer.operations.alert_records import AlertRecord
 from pqtransfer.operations.alerts import AlertSeverity
+from pqtransfer.operations.aws_events import FLEET_CAUSE
 from pqtransfer.operations.signals import Phase, Signal, fit
 from pqtransfer.transfers.ledger import TransferLedger, TransferRecord, TransferState
 
-STALLED_CODE = "transfer-stalled"
+STALLED, HUNG = "transfer-stalled", "worker-hung"
+SUBJECTS = {STALLED: "transfer_id", HUNG: "worker"}
+"""The detail that says what it is about."""
 STALLED_AFTER = timedelta(minutes=5)
-"""After a lease has expired. A message comes back well within that, and another worker goes on."""
+"""After a lease has expired."""
 LOOKED_AT = 500
-STALLED_AT_MOST = 50
+TOLD_AT_MOST = 8
+"""Of each of the two, in one alert."""
 
 
 @dataclass(frozen=True)
@@ -24,18 +32,10 @@ class StallWatch:
 
     def look(self, *, at: datetime, alerts: Sequence[AlertRecord]) -> Sequence[Signal]:
         running = self.ledger.list_recent(sender=None, state=TransferState.RUNNING, limit=LOOKED_AT)
-        stalled = {each.transfer_id: each for each in running if is_stalled(each, at=at)}
-        known = {
-            member.details["transfer_id"]
-            for alert in alerts
-            for member in alert.open_members
-            if member.code == STALLED_CODE and "transfer_id" in member.details
-        }
-        began = [each for transfer_id, each in stalled.items() if transfer_id not in known][:STALLED_AT_MOST]
-        over = known - set(stalled)
+        stalled = [each for each in running if is_stalled(each, at=at)]
         return [
-            *(_describe(each.transfer_id, at=at, record=each) for each in began),
-            *(_describe(transfer_id, at=at, record=None) for transfer_id in sorted(over)),
+            *_compare(STALLED, {each.transfer_id: each for each in stalled}, alerts, at),
+            *_compare(HUNG, {each.owner: each for each in stalled if each.owner}, alerts, at),
         ]
 
 
@@ -45,22 +45,39 @@ def is_stalled(record: TransferRecord, *, at: datetime) -> bool:
     return record.state is TransferState.RUNNING and expired_at is not None and at - expired_at >= STALLED_AFTER
 
 
-def _describe(transfer_id: str, *, at: datetime, record: TransferRecord | None) -> Signal:
-    """That it stands still, or, without its record, that it does not any more."""
-    details = {"transfer_id": transfer_id}
+def _compare(
+    code: str, seen: Mapping[str, TransferRecord], alerts: Sequence[AlertRecord], at: datetime
+) -> Iterator[Signal]:
+    """What is new, as far as there is room for it, and what is over."""
+    members = (member for alert in alerts for member in alert.open_members if member.code == code)
+    known = {member.details.get(SUBJECTS[code], "") for member in members}
+    new = [subject for subject in seen if subject not in known]
+    for subject in new[: max(0, TOLD_AT_MOST - len(known))]:
+        yield _describe(code, subject, seen[subject], at)
+    for subject in sorted(known - seen.keys()):
+        yield _describe(code, subject, None, at)
+
+
+def _describe(code: str, subject: str, record: TransferRecord | None, at: datetime) -> Signal:
+    """That it is so, or, without a record, that it is over."""
+    says = {
+        STALLED: f"transfer {subject} stands still: no worker has renewed its lease",
+        HUNG: f"worker {subject} does not renew the lease of its transfer: it hangs, or has died",
+    }
+    details = {SUBJECTS[code]: fit(subject, 512)}
     if record is not None:
-        details |= {"owner": record.owner or "-", "attempt": str(record.attempt)}
+        details |= {"transfer_id": record.transfer_id, "attempt": str(record.attempt)}
     return Signal(
         phase=Phase.CLEARED if record is None else Phase.RAISED,
-        code=STALLED_CODE,
-        key=fit(f"{STALLED_CODE}:{transfer_id}", 256),
-        cause=fit(f"transfer:{transfer_id}", 256),
+        code=code,
+        key=fit(f"{code}:{subject}", 256),
+        cause=FLEET_CAUSE,
         severity=AlertSeverity.HIGH,
-        summary=f"transfer {transfer_id} stands still: no worker has renewed its lease",
-        remedy=f"follow docs/runbooks/{STALLED_CODE}.md",
+        summary=fit(says[code], 1024),
+        remedy=f"follow docs/runbooks/{code}.md",
         at=at,
-        correlation_id=record.request.correlation_id if record else f"transfer-{transfer_id}",
-        event_id=f"{STALLED_CODE}-{transfer_id}-{int(at.timestamp())}",
+        correlation_id=record.request.correlation_id if record else "process-alerts",
+        event_id=fit(f"{code}-{subject}-{int(at.timestamp())}", 128),
         ends_by_event=True,
         details=details,
     )

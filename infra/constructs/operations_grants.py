@@ -51,7 +51,7 @@ def read_channels(stack: Stack, names: Names) -> iam.PolicyStatement:
     )
 
 
-def recover(stack: Stack, names: Names, queue: TransferQueue) -> list[iam.PolicyStatement]:
+def recover(stack: Stack, names: Names, queue: TransferQueue, *, embedded: bool) -> list[iam.PolicyStatement]:
     """Stop tasks, roll the service back, and give messages another chance: in this environment's cluster and queues."""
     arn = f"arn:aws:ecs:{stack.region}:{stack.account}"
     return [
@@ -59,6 +59,12 @@ def recover(stack: Stack, names: Names, queue: TransferQueue) -> list[iam.Policy
             sid="ReplaceTasks",
             actions=["ecs:DescribeTasks", "ecs:StopTask"],
             resources=[f"{arn}:task/{names.prefix}/*"],
+        ),
+        iam.PolicyStatement(
+            sid="FindTasks",
+            actions=["ecs:ListTasks"],
+            resources=["*"],
+            conditions={} if embedded else {"ArnEquals": {"ecs:cluster": f"{arn}:cluster/{names.prefix}"}},
         ),
         iam.PolicyStatement(
             sid="RollBack",

@@ -97,7 +97,7 @@ class OperationsStack(Stack):
                 *operations_grants.keep_alerts(stores),
                 *operations_grants.tell_administrators(stores, self, topic, self._audit.stores.key),
                 operations_grants.read_channels(self, self._names),
-                *operations_grants.recover(self, self._names, self._control.queue),
+                *operations_grants.recover(self, self._names, self._control.queue, embedded=self._environment.is_local),
                 grants.query_indexes("FindStalled", stores.transfers, [STATE_INDEX]),
                 grants.use_table("ReadStalled", stores.transfers, "BatchGetItem"),
                 self._queue.work_off("WorkOffEvents"),

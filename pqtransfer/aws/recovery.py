@@ -1,6 +1,7 @@
 """What the system tries by itself, on AWS. Each call does nothing where there is nothing to do, and can be repeated."""
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from pqtransfer.aws.failures import translated
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
 MESSAGES_AT_MOST = 100
 """Of one redrive: what comes back at once is not more than the workers can refuse again."""
 RECEIVES_AT_MOST = 2 * MESSAGES_AT_MOST
+TASKS_AT_MOST = 100
+"""Of one call to ECS."""
 HIDDEN_SECONDS = 60
 REASON_ATTRIBUTE = "reason_code"
 """On messages that a worker gave up for a reason: these would only be given up again."""
@@ -46,8 +49,13 @@ class FleetRecoverer:
             return self._redrive(target)
         return self._restart_transfer(target)
 
-    def _replace_task(self, task_arn: str) -> Outcome:
-        """Stop a task; its service starts another. What it worked on goes on elsewhere from its checkpoint."""
+    def _replace_task(self, target: str) -> Outcome:
+        """Stop a task, by its ARN or by its worker's name; its service starts another. What it worked on goes on
+        elsewhere from its checkpoint.
+        """
+        task_arn = target if target.startswith("arn:") else self._find_task(target)
+        if task_arn is None:
+            return RecoveryOutcome.NOTHING_TO_DO, "no task that runs has a worker of this name"
         with translated(action=f"look at task {task_arn}"):
             found = self._ecs.describe_tasks(cluster=self._cluster, tasks=[task_arn])["tasks"]
         if not found or found[0].get("lastStatus") == "STOPPED":
@@ -55,6 +63,16 @@ class FleetRecoverer:
         with translated(action=f"stop task {task_arn}"):
             self._ecs.stop_task(cluster=self._cluster, task=task_arn, reason="pqtransfer: its health check fails")
         return RecoveryOutcome.DONE, "stopped; the service starts another"
+
+    def _find_task(self, worker: str) -> str | None:
+        """The task of a worker, which has the name of its host in its own: its address in the network."""
+        with translated(action="list the tasks of the workers"):
+            listed = self._ecs.list_tasks(cluster=self._cluster, desiredStatus="RUNNING", maxResults=TASKS_AT_MOST)
+        if not listed["taskArns"]:
+            return None
+        with translated(action="look at the tasks of the workers"):
+            found = self._ecs.describe_tasks(cluster=self._cluster, tasks=listed["taskArns"])["tasks"]
+        return next((str(each["taskArn"]) for each in found if is_on_host(worker, each)), None)
 
     def _roll_back(self, service_arn: str) -> Outcome:
         """Go back to the task definition before, unless the circuit breaker has."""
@@ -113,6 +131,13 @@ class FleetRecoverer:
         with translated(action="try a message again that was given up"):
             self._sqs.send_message(QueueUrl=self._queue_url, MessageBody=message["Body"])
             self._sqs.delete_message(QueueUrl=self._dead_letter_queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def is_on_host(worker: str, task: Any) -> bool:
+    """Whether a worker's name (`ip-10-40-1-2.ec2.internal-1`) is of the host that a task has in the network."""
+    details = [each for attached in task.get("attachments", []) for each in attached.get("details", [])]
+    addresses = [str(each["value"]) for each in details if each.get("name") == "privateIPv4Address"]
+    return any(re.match(rf"ip-{re.escape(each.replace('.', '-'))}[.-]", worker) for each in addresses)
 
 
 def name_previous(task_definition_arn: str) -> str | None:

@@ -58,7 +58,7 @@ LONGEST_WINDOW = max(limit.within for limit in RECOVERY_LIMITS.values())
 RECOVERIES: Mapping[str, tuple[RecoveryKind, str]] = MappingProxyType(
     {
         "task-unhealthy": (RecoveryKind.REPLACE_TASK, "task"),
-        "worker-hung": (RecoveryKind.REPLACE_TASK, "task"),
+        "worker-hung": (RecoveryKind.REPLACE_TASK, "worker"),
         "deployment-failed": (RecoveryKind.ROLL_BACK, "service"),
         "transfer-stalled": (RecoveryKind.RESTART_TRANSFER, "transfer_id"),
         "messages-given-up": (RecoveryKind.REDRIVE, "queue"),

@@ -76,7 +76,17 @@ class StubEcs:
         return self._ecs.update_service(**arguments)
 
     def describe_tasks(self, *, tasks: list[str], **_: str) -> Any:
-        return {"tasks": [{"taskArn": tasks[0], "lastStatus": self._task_status}]}
+        address = {"name": "privateIPv4Address", "value": "10.40.1.2"}
+        attached = {"arn:b": [{"details": [{"name": "subnetId", "value": "s"}, address]}]}
+        return {
+            "tasks": [
+                {"taskArn": each, "lastStatus": self._task_status, "attachments": attached.get(each, [])}
+                for each in tasks
+            ]
+        }
+
+    def list_tasks(self, **_: Any) -> Any:
+        return {"taskArns": ["arn:a", "arn:b"]}
 
     def stop_task(self, *, task: str, **_: str) -> Any:
         self.stopped.append(task)
@@ -105,6 +115,23 @@ def test_a_task_is_stopped_once(fleet: Fleet, status: str, stopped: list[str]) -
     outcome, _ = with_ecs(fleet, ecs).recover(RecoveryKind.REPLACE_TASK, "arn:task")
     assert ecs.stopped == stopped
     assert outcome is (RecoveryOutcome.DONE if stopped else RecoveryOutcome.NOTHING_TO_DO)
+
+
+@pytest.mark.requirement("D3.5")
+@pytest.mark.parametrize(
+    ("worker", "stopped"),
+    [
+        ("ip-10-40-1-2.eu-central-1.compute.internal-1", ["arn:b"]),
+        ("ip-10-40-1-2-7", ["arn:b"]),
+        ("ip-10-40-1-23.eu-central-1.compute.internal-1", []),
+        ("elsewhere-1", []),
+    ],
+)
+def test_a_worker_without_heartbeat_is_found_by_its_host(fleet: Fleet, worker: str, stopped: list[str]) -> None:
+    """Its task is stopped, and no other."""
+    ecs = StubEcs(fleet)
+    with_ecs(fleet, ecs).recover(RecoveryKind.REPLACE_TASK, worker)
+    assert ecs.stopped == stopped
 
 
 @pytest.mark.requirement("D3.5")
