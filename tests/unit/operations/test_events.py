@@ -11,9 +11,19 @@ import pytest
 import pqtransfer.crypto
 import pqtransfer.transfers
 from pqtransfer.errors import IntegrityError
+from pqtransfer.operations.alerting import NOTIFICATION_FAILED
 from pqtransfer.operations.alerts import AlertSeverity
-from pqtransfer.operations.events import KEY_EXCHANGE_CODES, SECURITY_CODES, KnownEvent, UnknownEvent, read_event
+from pqtransfer.operations.events import (
+    KEY_EXCHANGE_CODES,
+    SECURITY_CODES,
+    UNKNOWN_CODE,
+    KnownEvent,
+    UnknownEvent,
+    read_event,
+)
+from pqtransfer.operations.recovery import RECOVERIES
 from pqtransfer.operations.signals import Phase, Signal
+from scripts.toolchain import ROOT
 from tests.unit.operations.alert_samples import NOW
 from tests.unit.operations.event_samples import (
     SERVICE,
@@ -76,6 +86,7 @@ def test_what_an_event_says(event: dict[str, Any], phase: str, code: str, cause:
     (signal, *_) = read(event)
     assert (signal.phase, signal.code, signal.cause, signal.severity) == (phase, code, cause, severity)
     assert signal.remedy == f"follow docs/runbooks/{code}.md"
+    assert (ROOT / "docs" / "runbooks" / f"{code}.md").is_file()
 
 
 @pytest.mark.requirement("D3.4")
@@ -130,6 +141,12 @@ def test_a_task_that_stops_by_itself_is_told() -> None:
     assert "137" in read(died)[1].summary
     asked = make_task(lastStatus="STOPPED", stopCode="ServiceSchedulerInitiated", exitCode=143)
     assert [each.code for each in read(asked)] == ["task-unhealthy"]
+
+
+@pytest.mark.parametrize("code", [*RECOVERIES, UNKNOWN_CODE, NOTIFICATION_FAILED, "task-stopped"])
+def test_every_code_has_a_page(code: str) -> None:
+    """Whoever is told finds what to do."""
+    assert (ROOT / "docs" / "runbooks" / f"{code}.md").is_file()
 
 
 def test_a_recovery_finds_its_target() -> None:
