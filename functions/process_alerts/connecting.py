@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 
 from aws_lambda_powertools import Logger
 
@@ -31,7 +31,7 @@ from pqtransfer.operations.deliveries import ChannelKind, Route
 from pqtransfer.recording.alerts import AlertFacts
 
 SOURCE = "pqtransfer"
-CHANNELS_LAST_SECONDS = 60.0
+CHANNELS_LAST_SECONDS = 10.0
 LOCAL = "local"
 EMAIL_ROUTE = Route(channel=EMAIL_CHANNEL, kind=ChannelKind.EMAIL)
 
@@ -41,7 +41,7 @@ logger = Logger(service="process_alerts", child=True)
 def connect_alert_service(*, run_id: str, has_time: Callable[[], bool]) -> AlertService:
     """The alerts of this environment, for one run of the function."""
     settings = load_settings(ProcessAlertsSettings)
-    channels = _read_channels(settings.channels_id, round(time.monotonic() / CHANNELS_LAST_SECONDS))
+    channels = _read_channels(settings.channels_id, int(time.monotonic() // CHANNELS_LAST_SECONDS))
     store, trail = _connect_store(settings.alerts_table), _connect_trail(settings.audit_queue_url)
     facts = AlertFacts(SERVICE)
     routes = [
@@ -67,8 +67,8 @@ def connect_alert_service(*, run_id: str, has_time: Callable[[], bool]) -> Alert
     )
 
 
-@cache
-def _read_channels(secret_id: str, _minute: int) -> tuple[Channel, ...]:
+@lru_cache(maxsize=1)
+def _read_channels(secret_id: str, _period: int) -> tuple[Channel, ...]:
     """The channels; none but mail when they cannot be read: people are told all the same, and the log says why."""
     client = make_session().client("secretsmanager", config=client_config())
     try:

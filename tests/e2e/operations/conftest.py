@@ -15,10 +15,11 @@ from pqtransfer.operations.signals import name_alert
 from pqtransfer.sdk.deployment import Deployment
 from scripts.embedded_cloud.sessions import CloudSession
 from tests.e2e.conftest import ActAs
-from tests.e2e.told_alerts import ToldAlerts
+from tests.e2e.told_alerts import ToldAlerts, is_told
 from tests.fakes.webhook_server import WebhookServer
 
-PATIENCE_SECONDS = 90.0
+PATIENCE_SECONDS = 150.0
+"""Also for one more try of a delivery, which comes with the clock."""
 POLL_SECONDS = 0.1
 SECRET = "a secret of this test, long enough to sign with"
 CHANNELS_ID = "pqtransfer/local/alerts/channels"
@@ -40,15 +41,23 @@ class Desk:
         self._secrets = owner.client("secretsmanager")
 
     def configure(self) -> None:
-        """The channels, and a new instance of the function, which reads them when it starts."""
+        """The channels, until the function has read them."""
         channels = [
             {"name": "team", "kind": "slack", "url": f"{self.server.url}/slack"},
             {"name": "siem", "kind": "webhook", "url": f"{self.server.url}/siem", "secret": SECRET},
         ]
         self._secrets.put_secret_value(SecretId=CHANNELS_ID, SecretString=json.dumps({"channels": channels}))
+        wait_for("channel that counts", lambda: self._reaches_webhook() or None)
 
     def reset(self) -> None:
         self._secrets.put_secret_value(SecretId=CHANNELS_ID, SecretString='{"channels": []}')
+        wait_for("end of the channels", lambda: not self._reaches_webhook() or None)
+
+    def _reaches_webhook(self) -> bool:
+        """Whether an alert of now goes there."""
+        alert = self.raise_alert()
+        self.wait_for_alert(f"alert:{alert.key}", lambda record: is_told(record) and not record.deliveries)
+        return any(alert.key in request.body.decode() for request in self.server.find("/siem"))
 
     def raise_alert(self, *, key: str | None = None, severity: AlertSeverity = AlertSeverity.HIGH) -> Alert:
         """Put an alert on the bus, as a function does."""

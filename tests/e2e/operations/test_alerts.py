@@ -62,7 +62,7 @@ def test_an_alert_reaches_people_over_every_channel(desk: Desk) -> None:
     record = desk.wait_for_alert(f"alert:{alert.key}", everybody_is_told)
     (slack,) = about(desk, "/slack", "a drill of this test failed")[-1:]
     assert "docs/runbooks/key-drill-failed.md" in slack.body.decode()
-    (webhook,) = about(desk, "/siem", alert.key)
+    (webhook,) = about(desk, "/siem", alert.key)[-1:]  # one whose answer was lost comes again
     assert webhook.document["alert_id"] == record.alert_id
     assert webhook.document["since"]
     assert webhook.document["tried"].startswith("nothing")
@@ -82,8 +82,8 @@ def test_an_alarm_pages_once_and_ends_with_the_alarm(desk: Desk) -> None:
     desk.wait_for_alert(cause, lambda record: everybody_is_told(record) and record.members[0].count >= 2)
     desk.send(make_alarm(name, "OK"))
     desk.wait_for_alert(cause, lambda record: record.state is AlertState.RESOLVED and not record.deliveries)
-    kinds = [each.document["kind"] for each in about(desk, "/siem", name)]
-    assert kinds == ["raised", "resolved"]
+    told = {each.headers["Pqtransfer-Delivery"]: each.document["kind"] for each in about(desk, "/siem", name)}
+    assert list(told.values()) == ["raised", "resolved"]
 
 
 def test_an_event_of_an_unknown_shape_is_kept_and_told(desk: Desk) -> None:
