@@ -111,8 +111,9 @@ def test_a_connection_breaks(proxy: FaultProxy, kind: FaultKind) -> None:
 
 
 def test_a_fault_ends(proxy: FaultProxy) -> None:
-    """When its time is over."""
+    """When its time is over, and it has befallen a request at least."""
     proxy.begin(1, FaultKind.S3_500, lasts_seconds=0.0, share=1.0)
+    assert ask(proxy, "GET", service="s3")[0] == 500
     assert ask(proxy, "GET", service="s3") == (200, BODY)
 
 
