@@ -146,7 +146,9 @@ def digest_request(request: JsonObject) -> str:
 
 
 def take_proof(request: JsonObject) -> tuple[JsonObject, object | None]:
-    """A request without its proof, and the proof."""
+    """A request without its proof, and the proof. What is no JSON object is left as it is: its reader refuses it."""
+    if not isinstance(request, dict):
+        return request, None
     return {name: value for name, value in request.items() if name != PROOF_FIELD}, request.get(PROOF_FIELD)
 
 

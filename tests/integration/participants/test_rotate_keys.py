@@ -22,6 +22,7 @@ from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
 from pqtransfer.keys.backups import name_backup
 from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import RegisteredParticipant
+from pqtransfer.transfers.dependencies import RereadingPass
 from tests.fakes.backups import RECOVERY_KEY
 from tests.integration.participants.kills import KilledError, killed_at
 
@@ -222,7 +223,8 @@ def test_due_keys_become_orders(environment: None, monkeypatch: pytest.MonkeyPat
 def test_nothing_is_destroyed_while_the_index_is_not_complete(
     environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The index of envelopes does not know of older containers yet; once it does, the old key goes."""
+    """The index of envelopes does not know of older containers yet; once it does, and all containers were read again
+    after the old key was retired, that key goes."""
     assert deliver(make_order()) == []
     settle = {"action": "settle", "participant": NAME, "asked_by": "test", "correlation_id": "test-2"}
     later(monkeypatch, days=8)
@@ -232,7 +234,9 @@ def test_nothing_is_destroyed_while_the_index_is_not_complete(
     assert [key.state for key in load().keys if key.version == 1 and key.purpose is KeyPurpose.KEM] == [
         KeyState.RETIRED
     ]
-    DynamoDependencyIndex.open(boto3.Session(), ENVELOPES).mark_complete(at=datetime.now(UTC))
+    index = DynamoDependencyIndex.open(boto3.Session(), ENVELOPES)
+    index.mark_complete(at=datetime.now(UTC))
+    index.end_pass(RereadingPass(began_at=datetime.now(UTC) + timedelta(days=9)))
     assert deliver(settle) == []
     [old] = [key for key in require_whole().keys if key.version == 1 and key.purpose is KeyPurpose.KEM]
     assert (old.state, old.secret_id) == (KeyState.DESTROYED, None)
