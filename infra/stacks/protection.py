@@ -176,7 +176,7 @@ class ProtectionStack(Stack):
             grants.use_table("WatchIncidents", stores.incidents, "GetItem", "Query"),
             grants.use_table("CountEnvelopes", stores.envelopes, "GetItem", "Query"),
         ]
-        policy = iam.Policy(self, "Operators", statements=statements, roles=[self._control.roles.operator])
+        policy = iam.Policy(self, "OperatorsOfIncidents", statements=statements, roles=[self._control.roles.operator])
         acknowledge_wildcards(policy, statements)
 
     def _shared_values(self) -> dict[str, str]:

@@ -198,3 +198,15 @@ def test_payloads_and_manifests_are_never_overwritten(synthesize: Synthesize, en
 def test_the_embedded_cloud_has_no_such_condition(synthesize: Synthesize) -> None:
     """Its requests carry no such keys, so that the rule would refuse every upload."""
     assert "if-none-match" not in str(synthesize("local").template("Storage"))
+
+
+def test_no_two_policies_of_a_role_have_the_same_name(synthesized: Synthesized) -> None:
+    """A role has one inline policy of a name: the second stack that gives it one would take the first one's away."""
+    named = [
+        (str(role), policy["PolicyName"])
+        for stack in STACKS
+        for policy in synthesized.resources("AWS::IAM::Policy", stack).values()
+        for role in policy["Roles"]
+    ]
+    names = [name for _, name in named]
+    assert len(set(names)) == len(names), sorted(names)
