@@ -30,7 +30,7 @@ class Rotation:
     @property
     def worker(self) -> PageWorker:
         around = self.world.around()
-        return PageWorker(around.index, around.renewer, self.messages.append, page_size=2)
+        return PageWorker(around.index, around.renewer_for("rotate-1"), self.messages.append, page_size=2)
 
     def run(self) -> list[str]:
         """Work off every message; what was left to others."""
@@ -121,7 +121,7 @@ def test_a_retired_key_still_opens_and_a_revoked_one_does_not() -> None:
         at=NOW,
     )
     around = rotation.world.around()
-    assert around.renewer.renew(rotation.sent[0], correlation_id="c-1").epoch == 2
+    assert around.renewer_for("c-1").renew(rotation.sent[0], correlation_id="c-1").epoch == 2
     rotation.world.registry.change_state(
         [key for key in rotation.world.registry.load("bob").keys if key.key_id == rotation.old.key_id],
         KeyState.REVOKED,
