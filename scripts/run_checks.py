@@ -93,8 +93,9 @@ def list_steps(
 def make_tests(name: str, folders: list[str], for_pytest: list[str], *, processes: int = 1) -> Step:
     """A step of tests; with arguments that choose among them, it is no failure to find none here."""
     outcomes = RESULTS_FOLDER / f"{folders[0]}.json"
-    split = ("-n", str(processes), "--dist", "loadfile") if processes > 1 else ()
-    command = (PYTHON, "-m", "pytest", "-q", f"--requirements-out={outcomes}", *split)
+    # In the order of the files: by the number of their tests, the longest tests of all would come last, one at a time.
+    split = ("-n", str(processes), "--dist", "loadfile", "--no-loadscope-reorder") if processes > 1 else ()
+    command = (PYTHON, "-m", "pytest", "-q", "--durations=8", f"--requirements-out={outcomes}", *split)
     paths = [f"tests/{folder}" for folder in folders]
     good_codes = (0, NO_TESTS_COLLECTED) if for_pytest else (0,)
     return Step(name, (*command, *for_pytest, *paths), good_codes)

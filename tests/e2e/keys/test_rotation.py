@@ -81,7 +81,7 @@ def test_a_due_key_is_rotated_by_itself(stage: KeyStage, told: Told) -> None:
     rules = stage.cloud.session().client("events").list_rules()["Rules"]
     assert {each["ScheduleExpression"] for each in rules if "ScheduleExpression" in each} >= {
         "rate(1 hour)",
-        "rate(7 days)",
+        "rate(6 days)",
     }
     old = stage.active(ROTATING_READER, "kem")
     kept = stage.active(ROTATING_READER, "signing")

@@ -96,6 +96,6 @@ def test_a_worker_under_another_role_ends_and_harms_nothing(
     stage.submit(model)
     stranger = start_worker(variables=stage.cloud.variables("recipient"))
     assert wait_for("the end of the worker", lambda: stranger.exit_code) == 4
-    (said,) = [line for line in stranger.read_log() if line["message"] == "the worker cannot go on"]
+    (said,) = [line for line in stranger.read_log() if line.get("message") == "the worker cannot go on"]
     assert said["code"] == "CloudAccessDenied"
     assert stage.queue_length() == (1, 0)
