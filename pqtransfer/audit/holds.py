@@ -5,16 +5,19 @@ beginning of the log on, so a hold keeps everything behind it, too.
 
 A hold is recorded when it is there, and before it is acknowledged; lifting one is recorded before it is done. Either
 can be repeated: what a crash has left half-done is then finished, and recorded again.
+
+Several holds may be on one bundle, and the store knows only that there is one. So whoever lifts a hold reads from the
+log which others stand, and leaves their bundles held. The log is not purged behind a hold: its record stays as long.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from pqtransfer.audit.checking import read_purged
 from pqtransfer.audit.checkpoints import CHECKPOINT_PATH, TrustPolicy, open_checkpoint
 from pqtransfer.audit.errors import TileMissingError
-from pqtransfer.audit.events import AuditFacts, EventKind, Target
+from pqtransfer.audit.events import AuditEvent, AuditFacts, EventKind, Target
 from pqtransfer.audit.log_files import LogFiles, read_log
 from pqtransfer.audit.tiled_tree import TiledTree
 from pqtransfer.audit.tiles import BUNDLES, TILE_WIDTH, Tile
@@ -23,13 +26,14 @@ from pqtransfer.errors import InputError
 
 HOLD_ACTION = "audit.hold"
 RELEASE_ACTION = "audit.release"
+_ACTIONS = (HOLD_ACTION.encode(), RELEASE_ACTION.encode())
 
 
 class EntriesNotHeldError(InputError):
     """These entries cannot be held, or released."""
 
     def __init__(self, first: int, last: int, reason: str) -> None:
-        super().__init__(f"entries {first} to {last} cannot be held: {reason}")
+        super().__init__(f"entries {first} to {last} cannot be held, or lifted: {reason}")
 
 
 class HoldStore(Protocol):
@@ -54,6 +58,19 @@ class Held:
 
     first: int
     last: int
+
+
+@dataclass(frozen=True)
+class StandingHold:
+    """A hold as the log tells of it: on whole bundles, and why. The same again is one hold."""
+
+    bundles: range
+    reason: str
+
+    def describe(self) -> str:
+        """For whoever has to name it."""
+        held = _to_entries(self.bundles)
+        return f"{held.first} to {held.last} for {self.reason[:100]!r}"
 
 
 @dataclass(frozen=True)
@@ -88,17 +105,28 @@ class Holds:
             self.store.hold(Tile(BUNDLES, number).path)
         return self._record(HOLD_ACTION, bundles, reason, correlation_id)
 
-    def release(self, first: int, last: int, *, reason: str, correlation_id: str) -> Held:
-        """Lift the holds of entries; what was not held stays as it is.
+    def release(self, first: int, last: int, *, reason: str, correlation_id: str, held_for: str | None = None) -> Held:
+        """Lift one hold, from the bundles that no other is on; what was not held stays as it is.
+
+        A hold that the log does not tell of (it could not be recorded, or was just set) counts as none.
+
+        Args:
+            held_for: the reason of the hold, where the same entries are held for several.
 
         Raises:
-            EntriesNotHeldError: the log has not all of them in whole bundles.
+            EntriesNotHeldError: the log has not all of them in whole bundles, they are a part of what a hold is on,
+                or it cannot be told which hold is meant.
             AuditUnavailableError: it could not be recorded; nothing was lifted.
         """
-        _, bundles = self._find(first, last)
-        released = self._record(RELEASE_ACTION, bundles, reason, correlation_id)
+        tree, bundles = self._find(first, last)
+        standing = self._find_standing(tree, bundles)
+        lifted = _choose(standing, bundles, held_for)
+        others = standing - {lifted}
+        named = {} if lifted is None else {"held_for": lifted.reason}
+        released = self._record(RELEASE_ACTION, bundles, reason, correlation_id, **named)
         for number in bundles:
-            self.store.release(Tile(BUNDLES, number).path)
+            if not any(number in other.bundles for other in others):
+                self.store.release(Tile(BUNDLES, number).path)
         return released
 
     def list_held(self) -> Iterator[Held]:
@@ -140,8 +168,22 @@ class Holds:
             raise EntriesNotHeldError(first, last, reason)
         return tree, range(first // TILE_WIDTH, last // TILE_WIDTH + 1)
 
-    def _record(self, action: str, bundles: range, reason: str, correlation_id: str) -> Held:
-        held = Held(bundles.start * TILE_WIDTH, bundles.stop * TILE_WIDTH - 1)
+    def _find_standing(self, tree: TiledTree, bundles: range) -> set[StandingHold]:
+        """The holds on any of these bundles; all of them were recorded behind what they are on."""
+        standing = set[StandingHold]()
+        begin, end = bundles.start * TILE_WIDTH, tree.checkpoint.size
+        for _, entry in read_log(tree, self.files.read_tile, first=begin, last=end):
+            if not any(action in entry for action in _ACTIONS):
+                continue
+            event = AuditEvent.from_json(entry)
+            if event.action == HOLD_ACTION:
+                standing.add(_read_hold(event, event.reason))
+            elif event.action == RELEASE_ACTION:
+                standing.discard(_read_hold(event, event.details.get("held_for")))
+        return {each for each in standing if set(each.bundles) & set(bundles)}
+
+    def _record(self, action: str, bundles: range, reason: str, correlation_id: str, **details: str) -> Held:
+        held = _to_entries(bundles)
         self.trail.record(
             AuditFacts(
                 kind=EventKind.ADMINISTRATION,
@@ -151,7 +193,34 @@ class Holds:
                 succeeded=True,
                 correlation_id=correlation_id,
                 reason=reason,
-                details={"first": str(held.first), "last": str(held.last), **self.through},
+                details={"first": str(held.first), "last": str(held.last), **details, **self.through},
             )
         )
         return held
+
+
+def _choose(standing: Collection[StandingHold], bundles: range, held_for: str | None) -> StandingHold | None:
+    """The hold that is on exactly these bundles; None when none is on any of them, as far as the log tells.
+
+    Raises:
+        EntriesNotHeldError: it cannot be told which one is meant.
+    """
+    meant = [each for each in standing if each.bundles == bundles and held_for in (None, each.reason)]
+    if len(meant) == 1:
+        return meant[0]
+    if not standing and held_for is None:
+        return None
+    held = _to_entries(bundles)
+    known = "; ".join(sorted(each.describe() for each in meant or standing)) or "none"
+    raise EntriesNotHeldError(
+        held.first, held.last, f"name one hold, with all of its entries and what it is for. Those that stand: {known}"
+    )
+
+
+def _to_entries(bundles: range) -> Held:
+    return Held(bundles.start * TILE_WIDTH, bundles.stop * TILE_WIDTH - 1)
+
+
+def _read_hold(event: AuditEvent, reason: str | None) -> StandingHold:
+    first, last = int(event.details["first"]), int(event.details["last"])
+    return StandingHold(range(first // TILE_WIDTH, last // TILE_WIDTH + 1), reason or "")

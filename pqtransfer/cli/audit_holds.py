@@ -25,6 +25,15 @@ Last = Annotated[
 Reason = Annotated[
     str, typer.Option("--reason", metavar="TEXT", help="Why, for the record: a case number.", show_default=False)
 ]
+HeldFor = Annotated[
+    str | None,
+    typer.Option(
+        "--held-for",
+        metavar="TEXT",
+        help="The reason of the hold, where the same entries have several.",
+        show_default=False,
+    ),
+]
 
 
 @app.command(
@@ -57,16 +66,24 @@ def lift(
     first: First,
     reason: Reason,
     last: Last = None,
+    held_for: HeldFor = None,
     keys: KeysOption = None,
     deployment: DeploymentFile = DEFAULT_DEPLOYMENT,
     as_json: JsonOption = False,
 ) -> None:
-    """Lift the holds of entries and of the others of their bundles. The log tells it before it is done.
+    """Lift a hold: name all of its entries. The log tells it before it is done.
 
-    To lift what is not held is no error. Needs the role `custodian`.
+    What other holds are on stays held, as far as the log tells of them: one that was set a moment ago may not stand
+    there yet. To lift what is not held is no error. Needs the role `custodian`.
     """
     holds = _connect(deployment, keys)
-    lifted = holds.release(first, first if last is None else last, reason=reason, correlation_id=f"hold-{uuid4()}")
+    lifted = holds.release(
+        first,
+        first if last is None else last,
+        reason=reason,
+        correlation_id=f"hold-{uuid4()}",
+        held_for=held_for,
+    )
     print_fields({"held": False, **asdict(lifted)}, as_json=as_json)
 
 

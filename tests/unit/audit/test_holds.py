@@ -141,3 +141,52 @@ def test_one_that_is_killed_anywhere_is_finished_by_the_next(after_effect: bool)
         hold(make_holds(log, trail), 0, 767)
         assert len(log.held) == 3
         assert trail.facts[-1].action == "audit.hold"
+
+
+def set_and_log(log: KeptLog, first: int, last: int, reason: str) -> None:
+    """A hold whose record is in the log; KeptLog is its own trail."""
+    trail = InMemoryAuditTrail()
+    make_holds(log, trail).hold(first, last, reason=reason, correlation_id="hold-1")
+    log.record(*trail.facts)
+    log.publish()
+
+
+def lift_and_log(log: KeptLog, first: int, last: int, held_for: str | None = None) -> None:
+    trail = InMemoryAuditTrail()
+    make_holds(log, trail).release(first, last, reason="closed", correlation_id="lift-1", held_for=held_for)
+    log.record(*trail.facts)
+    log.publish()
+
+
+@pytest.mark.requirement("D7.6", "S4.6")
+def test_lifting_one_hold_leaves_the_bundles_of_another(log: KeptLog, trail: InMemoryAuditTrail) -> None:
+    """Where two overlap, the bundles of both stay held until both are lifted."""
+    set_and_log(log, 0, 600, "case 17")
+    set_and_log(log, 300, 900, "case 18")
+    lift_and_log(log, 0, 600)
+    assert list(make_holds(log, trail).list_held()) == [Held(256, 1023)]
+    lift_and_log(log, 300, 900)
+    assert list(make_holds(log, trail).list_held()) == []
+
+
+def test_of_two_holds_on_the_same_entries_one_is_named(log: KeptLog, trail: InMemoryAuditTrail) -> None:
+    """By what it is for; the other one stands, and to set one twice makes no second."""
+    for reason in ("case 17", "case 18", "case 18"):
+        set_and_log(log, 300, 300, reason)
+    with pytest.raises(EntriesNotHeldError, match=r"256 to 511 for 'case 17'; 256 to 511 for 'case 18'"):
+        lift_and_log(log, 300, 300)
+    with pytest.raises(EntriesNotHeldError, match="Those that stand"):
+        lift_and_log(log, 300, 300, "case 19")
+    lift_and_log(log, 300, 300, "case 18")
+    assert list(make_holds(log, trail).list_held()) == [Held(256, 511)]
+    lift_and_log(log, 300, 300)
+    assert list(make_holds(log, trail).list_held()) == []
+
+
+def test_no_part_of_a_hold_is_lifted(log: KeptLog, trail: InMemoryAuditTrail) -> None:
+    """Nor more than it: either would change what somebody else relies on."""
+    set_and_log(log, 300, 600, "case 17")
+    for first, last in ((300, 300), (0, 600)):
+        with pytest.raises(EntriesNotHeldError, match=r"256 to 767 for 'case 17'"):
+            make_holds(log, trail).release(first, last, reason="closed", correlation_id="lift-1")
+    assert (list(make_holds(log, trail).list_held()), trail.facts) == ([Held(256, 767)], [])
