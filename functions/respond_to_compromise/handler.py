@@ -14,7 +14,7 @@ PutEvents.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger
@@ -26,7 +26,7 @@ from functions.respond_to_compromise.messages import read_go_on, read_report, re
 from functions.respond_to_compromise.service import IncidentService, connect_incident_service
 from pqtransfer.aws.clients import make_session
 from pqtransfer.aws.function_telemetry import FunctionTelemetry
-from pqtransfer.aws.proven_callers import CallerUnknownError, StsPlace, prove_caller, take_proof
+from pqtransfer.aws.proven_callers import CallerUnknownError, StsPlace, ask_sts, prove_caller, take_proof
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.errors import PqtransferError
 from pqtransfer.keys.registration import Refusal
@@ -34,6 +34,9 @@ from pqtransfer.protection.incidents import COMPROMISE_REPORTED_DETAIL_TYPE, Inc
 
 RESERVE_MS = 10_000
 """What is begun in the last seconds is gone on with by the next run."""
+
+STS_TIMEOUT_SECONDS = 1
+"""For connecting, and again for the answer: a revocation takes effect within 5 s, and is not held up for a name."""
 
 logger = Logger(service="respond_to_compromise")
 telemetry = FunctionTelemetry("respond_to_compromise")
@@ -83,7 +86,13 @@ def prove(event: dict[str, Any], *, function: str) -> str | None:
         CallerNotProvenError: the proof does not hold.
     """
     try:
-        return prove_caller(event, function=function, place=_find_sts(), now=datetime.now(UTC))
+        return prove_caller(
+            event,
+            function=function,
+            place=_find_sts(),
+            now=datetime.now(UTC),
+            ask=partial(ask_sts, timeout_seconds=STS_TIMEOUT_SECONDS),
+        )
     except CallerUnknownError as error:
         logger.warning("caller not proven", error_code=error.code, reason=str(error))
         return None

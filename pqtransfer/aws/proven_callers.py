@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.config import Config
-from botocore.exceptions import HTTPClientError
+from botocore.exceptions import BotoCoreError
 from botocore.httpsession import URLLib3Session
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -191,17 +191,20 @@ def prove_caller(
     return found.group(1).decode("ascii")
 
 
-def ask_sts(request: AWSRequest) -> tuple[int, bytes]:
+def ask_sts(request: AWSRequest, *, timeout_seconds: int = TIMEOUT_SECONDS) -> tuple[int, bytes]:
     """Send a request; no redirection is followed.
+
+    Args:
+        timeout_seconds: for connecting, and again for the answer.
 
     Raises:
         CallerUnknownError: there is no answer.
     """
-    http = URLLib3Session(timeout=TIMEOUT_SECONDS)
+    http = URLLib3Session(timeout=timeout_seconds)
     try:
         answer = http.send(request.prepare())
         return answer.status_code, answer.content[:ANSWER_LIMIT_BYTES]
-    except HTTPClientError as error:
+    except BotoCoreError as error:  # who cannot connect raises no HTTPClientError
         raise CallerUnknownError(type(error).__name__) from error
     finally:
         http.close()
