@@ -7,6 +7,7 @@ from infra.constructs import audit_grants, grants
 from infra.constructs.audit_grants import AuditStores
 from infra.constructs.grants import TRANSFERS_PREFIX, DataStores
 from infra.names import Names
+from pqtransfer.aws.participants import REVOCATION_ATTRIBUTES
 from pqtransfer.transfers.folder import ENVELOPE_NAME, PAYLOAD_NAME, RESIGNED_NAME
 
 
@@ -25,15 +26,29 @@ def renew_envelopes(stores: DataStores, audit: AuditStores, stack: Stack, names:
 
 
 def respond(stores: DataStores) -> list[iam.PolicyStatement]:
-    """Revoke keys, keep incidents, sign manifests anew beside the old ones, and remove what was re-encrypted."""
+    """Change the states of keys, keep incidents, sign manifests anew, and remove versions of what was re-encrypted.
+
+    Of a participant's items it touches what a revocation does: no public key, principal or role, so it can add no key.
+    It could give a key any state, a revoked one its former one too.
+    """
     return [
-        grants.use_table("RevokeKeys", stores.participants, "UpdateItem"),
+        iam.PolicyStatement(
+            sid="RevokeKeys",
+            actions=["dynamodb:UpdateItem"],
+            resources=[stores.participants.table_arn],
+            conditions=stores.when(
+                {
+                    "ForAllValues:StringEquals": {"dynamodb:Attributes": list(REVOCATION_ATTRIBUTES)},
+                    "Null": {"dynamodb:Attributes": "false"},
+                }
+            ),
+        ),
         grants.use_table("KeepIncidents", stores.incidents, "GetItem", "Query", "PutItem"),
         grants.use_table("AskWorkers", stores.transfers, "GetItem", "PutItem", "UpdateItem"),
         _write(stores, "WriteResigned", RESIGNED_NAME),
         iam.PolicyStatement(
             sid="RemoveReencrypted",
-            actions=["s3:DeleteObject", "s3:DeleteObjectVersion"],
+            actions=["s3:DeleteObjectVersion"],
             resources=[_every(stores, name) for name in (PAYLOAD_NAME, ENVELOPE_NAME)],
         ),
         iam.PolicyStatement(

@@ -44,6 +44,18 @@ KEYS_AT_ONCE = 90
 MOST_REVOKE_ATTEMPTS = 10
 """A revocation does not depend on what it finds, so it is tried again when another call was faster."""
 
+REVOCATION_ATTRIBUTES = (
+    "participant",
+    "item",
+    "state",
+    "activated_at",
+    "state_changed_at",
+    "revocation",
+    *(f"active_{purpose}" for purpose in KeyPurpose),
+    "pair_proof",
+)
+"""All that a revocation names of the items that it writes. Whoever only revokes may touch no more."""
+
 
 class DynamoKeyRegistry:
     """A `KeyRegistry` in one DynamoDB table."""

@@ -210,3 +210,21 @@ def test_no_two_policies_of_a_role_have_the_same_name(synthesized: Synthesized) 
     ]
     names = [name for _, name in named]
     assert len(set(names)) == len(names), sorted(names)
+
+
+@IN_AWS
+def test_who_answers_a_compromise_adds_no_key_and_deletes_versions_alone(
+    synthesize: Synthesize, environment: str
+) -> None:
+    """It may touch what a revocation writes, so no public key, principal or role; and hides no object by a marker."""
+    synthesized = synthesize(environment)
+    (revoke,) = find_statements(synthesized, "RevokeKeys")
+    assert actions_of(revoke) == {"dynamodb:UpdateItem"}
+    assert revoke["Condition"]["Null"] == {"dynamodb:Attributes": "false"}
+    (attributes,) = revoke["Condition"]["ForAllValues:StringEquals"].values()
+    assert set(attributes) == {
+        *("participant", "item", "state", "activated_at", "state_changed_at", "revocation", "pair_proof"),
+        *("active_kem", "active_signing"),
+    }
+    (remove,) = find_statements(synthesized, "RemoveReencrypted")
+    assert actions_of(remove) == {"s3:DeleteObjectVersion"}

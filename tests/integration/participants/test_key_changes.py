@@ -1,5 +1,6 @@
 """How keys follow each other in a registry; kept by the one in DynamoDB and by the one in memory alike."""
 
+import re
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pqtransfer.aws.participants import DynamoKeyRegistry
+from pqtransfer.aws.participants import REVOCATION_ATTRIBUTES, DynamoKeyRegistry
 from pqtransfer.crypto.identity import InvalidProofError, PrivateIdentity, generate_identity
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey, generate_private_key
 from pqtransfer.errors import PqtransferError
@@ -396,3 +397,36 @@ def test_many_rotations_at_once(dynamodb: Any, registry: DynamoKeyRegistry) -> N
     assert len(results) == 8
     assert results.count("won") == sum(key.state is KeyState.RETIRING for key in registered.keys) >= 1
     assert all(count_active(registered, purpose) == 1 for purpose in KeyPurpose)
+
+
+class NotingClient:
+    """The table's client, which notes the attributes that every update names."""
+
+    def __init__(self, client: Any) -> None:
+        self._client = client
+        self.named = set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+    def transact_write_items(self, **request: Any) -> Any:
+        for action in request["TransactItems"]:
+            update = action["Update"]
+            text = f"{update['UpdateExpression']} {update['ConditionExpression']}".replace("#state", "state")
+            words = re.findall(r"(?<![:\w])[a-z][a-z_]*\b(?!\()", text)
+            self.named |= {*update["Key"], *(word for word in words if not word.startswith("attribute_"))}
+        return self._client.transact_write_items(**request)
+
+
+@pytest.mark.requirement("D4.5")
+@pytest.mark.parametrize("purposes", [(KEM,), (SIGNING,), (KEM, SIGNING)])
+def test_a_revocation_names_what_its_role_may_touch(
+    registry: DynamoKeyRegistry, dynamodb: Any, purposes: tuple[KeyPurpose, ...]
+) -> None:
+    """And no more: the role that answers compromises is bound to these attributes."""
+    site, client = Site(), NotingClient(dynamodb)
+    registry.add(site.registered)
+    site.rotate(registry, KEM)
+    keys = [key for key in registry.load("site-a").keys if key.purpose in purposes]
+    DynamoKeyRegistry(cast("Any", client), table_name=TABLE).revoke(keys, REVOCATION)
+    assert client.named == set(REVOCATION_ATTRIBUTES)
