@@ -55,7 +55,7 @@ class Responder:
             IncidentTakenError: the id is of an incident about other keys; nothing was revoked.
             CloudError, RegistryConflictError: it can be tried again.
         """
-        registered = self.around.registry.load(report.participant)
+        registered = self.around.registry.load_to_revoke(report.participant)
         opened = self._find_opened(report.incident_id)
         key_ids = choose_keys(registered, report) if opened is None else list(opened.require_same(report).key_ids)
         self._revoke(registered, key_ids, report)
@@ -138,7 +138,8 @@ class Responder:
     def _record_opening(self, incident: Incident) -> bool:
         """What was revoked, as the registry has it, and that the incident is open."""
         report = incident.report
-        keys = [key for key in self.around.registry.load(report.participant).keys if key.key_id in incident.key_ids]
+        registered = self.around.registry.load_to_revoke(report.participant)
+        keys = [key for key in registered.keys if key.key_id in incident.key_ids]
         self.around.trail.record(
             *(self._describe_revocation(key, report) for key in keys),
             self._describe("incident.open", incident, severity=Severity.CRITICAL, reason=report.reason),

@@ -1,8 +1,8 @@
 """Reading the key registry in DynamoDB, so that what is handed out was registered at one time.
 
 A query may see one transaction in part. Such a torn read is never handed out: where the key items do not agree with
-what the participant's item says is ACTIVE, it is read again, a few times, and then refused. Of an item from before it
-named ACTIVE keys, this cannot be told.
+what the participant's item says is ACTIVE, it is read again, a few times, and then refused to all but who revokes: that
+stands on nothing but the state of each key. Of an item from before it named ACTIVE keys, this cannot be told.
 """
 
 import random
@@ -40,6 +40,17 @@ class ParticipantReads:
             if not is_torn(registered, items):
                 return registered
         raise RegistryTornError(name)
+
+    def load_to_revoke(self, name: str) -> RegisteredParticipant:
+        """As `load`; what stays torn is handed out as it stands."""
+        try:
+            return self.load(name)
+        except RegistryTornError:
+            return self.load_torn(name)
+
+    def load_torn(self, name: str) -> RegisteredParticipant:
+        """The participant as its items stand, torn or not: what it says of ACTIVE keys is not to be relied on."""
+        return read_registered(name, self._query(name))
 
     def list_all(self) -> list[RegisteredParticipant]:
         """Every participant, ordered by name; those that were torn in the listing are loaded one by one."""

@@ -12,6 +12,7 @@ read is made again and never handed out: see `participant_reads`.
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from pqtransfer.keys.participant import KeyVersion, PairProof, RegisteredPartici
 from pqtransfer.keys.registry import (
     ParticipantExistsError,
     RegistryConflictError,
+    RegistryTornError,
     describe_difference,
 )
 
@@ -69,6 +71,9 @@ class DynamoKeyRegistry:
 
     def load(self, name: str) -> RegisteredParticipant:
         return self._reads.load(name)
+
+    def load_to_revoke(self, name: str) -> RegisteredParticipant:
+        return self._reads.load_to_revoke(name)
 
     def list_all(self) -> list[RegisteredParticipant]:
         return self._reads.list_all()
@@ -132,13 +137,26 @@ class DynamoKeyRegistry:
         return _same_keys(named, revoked[-1]) if revoked else ()
 
     def _revoke(self, keys: Sequence[KeyVersion], revocation: Revocation) -> RegisteredParticipant:
+        """A participant that stays torn: its keys alone. Its own item names them as ACTIVE still, so it is refused."""
+        name = keys[0].participant
         for _ in range(MOST_REVOKE_ATTEMPTS):
-            current = self.load(keys[0].participant)
             try:
+                current = self.load(name)
                 return self._commit(current, changes.revoke_keys(current, keys, revocation))
+            except RegistryTornError:
+                with suppress(RegistryConflictError):
+                    return self._revoke_torn(name, keys, revocation)
             except RegistryConflictError:
                 continue
-        raise RegistryConflictError(keys[0].participant)
+        raise RegistryConflictError(name)
+
+    def _revoke_torn(self, name: str, keys: Sequence[KeyVersion], revocation: Revocation) -> RegisteredParticipant:
+        before = self._reads.load_torn(name)
+        after = changes.revoke_keys(before, keys, revocation)
+        actions = [self._change(was, becomes) for was, becomes in changes.changed_keys(before, after)]
+        if actions:
+            self._write(name, actions)
+        return after
 
     def give_up(self, key: KeyVersion, revocation: Revocation) -> KeyVersion:
         (given_up,) = self._change_current((key,), lambda current: changes.give_up_key(current, key, revocation))

@@ -38,6 +38,9 @@ class InMemoryKeyRegistry:
             raise ParticipantUnknownError(name)
         return self._participants[name]
 
+    def load_to_revoke(self, name: str) -> RegisteredParticipant:
+        return self.load(name)
+
     def list_all(self) -> list[RegisteredParticipant]:
         return [self._participants[name] for name in sorted(self._participants)]
 
@@ -92,7 +95,7 @@ class InMemoryKeyRegistry:
         before = tuple(keys)
         if not before:
             return ()
-        current = self.load(before[0].participant)
+        current = self.load_to_revoke(before[0].participant)
         return self._write(current, changes.revoke_keys(current, before, revocation), before)
 
     def give_up(self, key: KeyVersion, revocation: Revocation) -> KeyVersion:

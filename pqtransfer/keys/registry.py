@@ -97,6 +97,15 @@ class KeyRegistry(Protocol):
             RegistryTornError: its keys are being changed, and were at every read.
         """
 
+    def load_to_revoke(self, name: str) -> RegisteredParticipant:
+        """The participant and all of its keys, also where what it says of its ACTIVE keys does not agree with them.
+
+        For revoking and what is recorded of it alone.
+
+        Raises:
+            ParticipantUnknownError: no such participant.
+        """
+
     def list_all(self) -> list[RegisteredParticipant]:
         """Every participant, ordered by name.
 

@@ -8,9 +8,10 @@ import pytest
 from pqtransfer.aws.participant_reads import MOST_READS
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.crypto.keypairs import KeyPurpose
+from pqtransfer.keys.lifecycle import KeyState
 from pqtransfer.keys.participant import RegisteredParticipant
 from pqtransfer.keys.registry import RegistryTornError
-from tests.integration.participants.test_key_changes import LATER, TABLE, Site
+from tests.integration.participants.test_key_changes import LATER, REVOCATION, TABLE, Site
 
 Items = list[dict[str, Any]]
 Read = Callable[[DynamoKeyRegistry], RegisteredParticipant]
@@ -88,6 +89,27 @@ def test_what_stays_torn_is_refused(torn: Items, dynamodb: Any, read: Read) -> N
     assert client.reads in (MOST_READS, MOST_READS + 1)
     assert len(waits) == MOST_READS - 1
     assert 0 < sum(waits) < 1
+
+
+@pytest.mark.requirement("D4.4")
+def test_what_stays_torn_is_revoked_all_the_same(registry: DynamoKeyRegistry, dynamodb: Any) -> None:
+    """Changed by hand, say. Nobody is given any of the keys then; to revoke them again changes nothing."""
+    site = Site()
+    registry.add(site.registered)
+    dynamodb.update_item(
+        TableName=TABLE,
+        Key={"participant": {"S": "site-a"}, "item": {"S": "PARTICIPANT"}},
+        UpdateExpression="SET active_kem = :other",
+        ExpressionAttributeValues={":other": {"S": "0" * 64}},
+    )
+    patient = DynamoKeyRegistry(dynamodb, table_name=TABLE, sleep=lambda _: None)
+    keys = patient.load_to_revoke("site-a").keys
+    for _ in range(2):
+        revoked = patient.revoke(keys, REVOCATION)
+        assert [(key.state, key.revocation) for key in revoked] == [(KeyState.REVOKED, REVOCATION)] * 2
+    assert patient.load_to_revoke("site-a").keys == revoked
+    with pytest.raises(RegistryTornError):
+        patient.load("site-a")
 
 
 def _items_by_key(dynamodb: Any) -> dict[str, dict[str, Any]]:

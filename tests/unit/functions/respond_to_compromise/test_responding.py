@@ -1,6 +1,7 @@
 """The answer to a compromise: revoked first, everything that was protected is seen to, and it can die at any point."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,8 +10,15 @@ import pytest
 from pqtransfer.aws.failures import CloudAccessDeniedError
 from pqtransfer.crypto.keypairs import KeyPurpose, PrivateKey
 from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.keys.in_memory import InMemoryKeyRegistry
 from pqtransfer.keys.lifecycle import KeyState
-from pqtransfer.keys.registry import ParticipantNotReadyError, ParticipantUnknownError, resolve_recipients
+from pqtransfer.keys.participant import RegisteredParticipant
+from pqtransfer.keys.registry import (
+    ParticipantNotReadyError,
+    ParticipantUnknownError,
+    RegistryTornError,
+    resolve_recipients,
+)
 from pqtransfer.protection.incident_report import IncidentReport, write_document, write_text
 from pqtransfer.protection.incidents import (
     CompromiseReported,
@@ -73,7 +81,7 @@ def test_revoking_comes_before_everything() -> None:
     """The registry is the first thing that changes; when `report` returns, nobody is given the keys any more."""
     world, plan = World(), FaultPlan()
     incident = world.responder(plan).report(report())
-    assert next(call for call in plan.calls if call not in ("load", "get")) == "revoke"
+    assert next(call for call in plan.calls if call not in ("load_to_revoke", "get")) == "revoke"
     bob = world.registry.load("bob")
     assert {key.state for key in bob.keys} == {KeyState.REVOKED}
     assert {key.key_id for key in bob.keys} == set(incident.key_ids)
@@ -94,6 +102,28 @@ def test_revoking_needs_nothing_but_the_registry() -> None:
     assert world.responder().report(report()).step is IncidentStep.RECORDED
     assert world.responder().report(report()).step is IncidentStep.RECORDED
     assert world.trail.actions == {"key.revoke": 2, "incident.open": 1}
+
+
+class TornRegistry(InMemoryKeyRegistry):
+    """Refuses whoever does not revoke."""
+
+    def load(self, name: str) -> RegisteredParticipant:
+        raise RegistryTornError(name)
+
+    def load_to_revoke(self, name: str) -> RegisteredParticipant:
+        return super().load(name)
+
+
+def test_an_entry_that_was_damaged_by_hand_holds_up_no_revocation() -> None:
+    """The keys are revoked and that is on record; what needs the entry waits until it is mended."""
+    world = World()
+    registry = TornRegistry([world.registry.load("bob")])
+    responder = replace(world.responder(), around=replace(world.responder().around, registry=registry))
+    assert responder.report(report()).step is IncidentStep.RECORDED
+    assert {key.state for key in registry.load_to_revoke("bob").keys} == {KeyState.REVOKED}
+    assert world.trail.actions == {"key.revoke": 2, "incident.open": 1}
+    with pytest.raises(RegistryTornError):
+        responder.work(report().incident_id)
 
 
 def test_what_the_audit_log_did_not_take_at_once_is_recorded_by_who_goes_on() -> None:
