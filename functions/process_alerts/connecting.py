@@ -1,13 +1,11 @@
-"""Connects the function to its environment. The channels are read anew after a while, as their secret may change."""
+"""Connects the function to its environment."""
 
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-
-from aws_lambda_powertools import Logger
+from functools import cache
 
 from functions.process_alerts.delivering import Deliverer
+from functions.process_alerts.reading_channels import ChannelReader
 from functions.process_alerts.recovering import Recoveries
 from functions.process_alerts.sending import ChannelSender
 from functions.process_alerts.service import SERVICE, AlertService
@@ -19,34 +17,30 @@ from pqtransfer.aws.alerts import EventBridgeAlerts
 from pqtransfer.aws.audit_queue import connect_audit_trail
 from pqtransfer.aws.clients import client_config, make_session
 from pqtransfer.aws.events import EventBridgeBus
-from pqtransfer.aws.failures import CloudNotFoundError, translated
+from pqtransfer.aws.failures import translated
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.recovery import FleetRecoverer
 from pqtransfer.aws.topics import AlertTopic
 from pqtransfer.aws.webhooks import WebhookClient
 from pqtransfer.environment import load_settings
-from pqtransfer.errors import PqtransferError
-from pqtransfer.operations.channels import EMAIL_CHANNEL, AddressRules, Channel, read_channels
+from pqtransfer.operations.channels import EMAIL_CHANNEL, AddressRules, Channel
 from pqtransfer.operations.deliveries import ChannelKind, Route
 from pqtransfer.recording.alerts import AlertFacts
 
 SOURCE = "pqtransfer"
-CHANNELS_LAST_SECONDS = 10.0
 LOCAL = "local"
 EMAIL_ROUTE = Route(channel=EMAIL_CHANNEL, kind=ChannelKind.EMAIL)
-
-logger = Logger(service="process_alerts", child=True)
 
 
 def connect_alert_service(*, run_id: str, has_time: Callable[[], bool]) -> AlertService:
     """The alerts of this environment, for one run of the function."""
     settings = load_settings(ProcessAlertsSettings)
-    channels = _read_channels(settings.channels_id, int(time.monotonic() // CHANNELS_LAST_SECONDS))
+    channels = _connect_channels(settings.channels_id).read()
     store, trail = _connect_store(settings.alerts_table), _connect_trail(settings.audit_queue_url)
     facts = AlertFacts(SERVICE)
     routes = [
         EMAIL_ROUTE,
-        *(Route.model_validate(each.model_dump(include=set(Route.model_fields))) for each in channels),
+        *(Route.model_validate(each.model_dump(include=set(Route.model_fields))) for each in channels or ()),
     ]
     return AlertService(
         store=store,
@@ -67,19 +61,16 @@ def connect_alert_service(*, run_id: str, has_time: Callable[[], bool]) -> Alert
     )
 
 
-@lru_cache(maxsize=1)
-def _read_channels(secret_id: str, _period: int) -> tuple[Channel, ...]:
-    """The channels; none but mail when they cannot be read: people are told all the same, and the log says why."""
+@cache
+def _connect_channels(secret_id: str) -> ChannelReader:
+    """One for each instance of the function: it keeps what it read last."""
     client = make_session().client("secretsmanager", config=client_config())
-    try:
+
+    def fetch() -> str:
         with translated(action="read the channels of alerts"):
-            text = client.get_secret_value(SecretId=secret_id)["SecretString"]
-        return tuple(read_channels(text))
-    except CloudNotFoundError:
-        return ()
-    except PqtransferError as error:
-        logger.error("only mail is left", error_code=error.code, reason=str(error))
-        return ()
+            return client.get_secret_value(SecretId=secret_id)["SecretString"]
+
+    return ChannelReader(fetch)
 
 
 @cache
@@ -93,12 +84,12 @@ def _connect_topic(topic_arn: str) -> AlertTopic:
     return AlertTopic(make_session().client("sns", config=client_config()), topic_arn=topic_arn)
 
 
-def _connect_sender(settings: ProcessAlertsSettings, channels: Sequence[Channel]) -> ChannelSender:
+def _connect_sender(settings: ProcessAlertsSettings, channels: Sequence[Channel] | None) -> ChannelSender:
     return ChannelSender(
         environment=settings.environment,
         topic=_connect_topic(settings.alerts_topic_arn),
         webhooks=_connect_webhooks(settings.webhook_hosts, is_local=settings.environment == LOCAL),
-        channels={each.channel: each for each in channels},
+        channels=None if channels is None else {each.channel: each for each in channels},
     )
 
 

@@ -22,16 +22,18 @@ from pqtransfer.operations.notifications import (
 
 @dataclass(frozen=True)
 class ChannelSender:
-    """`Sender` over every channel that is configured."""
+    """`Sender` over every channel that is configured; `channels` is None while nobody can say which are."""
 
     environment: str
     topic: AlertTopic
     webhooks: WebhookClient
-    channels: Mapping[str, Channel]
+    channels: Mapping[str, Channel] | None
 
     def send(self, record: AlertRecord, delivery: Delivery) -> Sent:
         if delivery.channel == EMAIL_CHANNEL:
             return self._publish(record, delivery)
+        if self.channels is None:
+            return Sent(error="the channels of alerts cannot be read now")
         channel = self.channels.get(delivery.channel)
         if channel is None:
             return Sent(error="it is not configured any more", is_final=True)
