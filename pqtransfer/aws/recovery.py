@@ -17,6 +17,9 @@ RECEIVES_AT_MOST = 2 * MESSAGES_AT_MOST
 TASKS_AT_MOST = 100
 """Of one call to ECS."""
 HIDDEN_SECONDS = 60
+WAIT_SECONDS = 2
+"""A receive that waits asks every server of SQS; one that does not may find nothing in a queue that is not empty."""
+EMPTY_AT_MOST = 2
 REASON_ATTRIBUTE = "reason_code"
 """On messages that a worker gave up for a reason: these would only be given up again."""
 
@@ -27,13 +30,21 @@ class FleetRecoverer:
     """Recovers the workers of one cluster and the messages of one queue."""
 
     def __init__(
-        self, *, ecs: "ECSClient", sqs: "SQSClient", cluster: str, queue_url: str, dead_letter_queue_url: str
+        self,
+        *,
+        ecs: "ECSClient",
+        sqs: "SQSClient",
+        cluster: str,
+        queue_url: str,
+        dead_letter_queue_url: str,
+        wait_seconds: int = WAIT_SECONDS,
     ) -> None:
         self._ecs = ecs
         self._sqs = sqs
         self._cluster = cluster
         self._queue_url = queue_url
         self._dead_letter_queue_url = dead_letter_queue_url
+        self._wait_seconds = wait_seconds
 
     def recover(self, kind: RecoveryKind, target: str) -> Outcome:
         """Try it on a target.
@@ -94,38 +105,43 @@ class FleetRecoverer:
         """Give messages another chance that nobody gave up for a reason: those that SQS moved after many receives."""
         if self._dead_letter_queue_url.rpartition("/")[2] != queue_name:
             return RecoveryOutcome.NOTHING_TO_DO, "what is in this queue is for people to look at"
-        moved = self._move(lambda message: REASON_ATTRIBUTE not in message.get("MessageAttributes", {}))
+        moved, seen = self._move(lambda message: REASON_ATTRIBUTE not in message.get("MessageAttributes", {}))
+        if not seen:
+            return RecoveryOutcome.NOTHING_TO_DO, "no message was found in it: it is empty, or somebody looks at them"
         if not moved:
             return RecoveryOutcome.NOTHING_TO_DO, "every message in it was given up for a reason that stays"
         return RecoveryOutcome.DONE, f"{moved} messages are tried again"
 
     def _restart_transfer(self, transfer_id: str) -> Outcome:
         """Bring back its message, if it was given up. Otherwise it comes by itself, and the lease has expired."""
-        moved = self._move(lambda message: is_about(message["Body"], transfer_id))
+        moved, seen = self._move(lambda message: is_about(message["Body"], transfer_id))
         if moved:
             return RecoveryOutcome.DONE, "its message is in the queue again; it goes on from its checkpoint"
+        if not seen:
+            return RecoveryOutcome.NOTHING_TO_DO, "no message was found that was given up: it goes on by itself"
         return RecoveryOutcome.NOTHING_TO_DO, "its message was not given up: it goes on when a worker takes it"
 
-    def _move(self, chosen: Any) -> int:
-        """Move the chosen messages back to the queue of requests; sent before deleted, so that none is lost."""
-        moved, seen = 0, set[str]()
-        while moved < MESSAGES_AT_MOST and len(seen) < RECEIVES_AT_MOST:
+    def _move(self, chosen: Any) -> tuple[int, int]:
+        """Move the chosen messages back to the queue of requests; sent before deleted, so that none is lost. How many
+        were moved, of how many that were seen."""
+        moved, empty, seen = 0, 0, set[str]()
+        while moved < MESSAGES_AT_MOST and len(seen) < RECEIVES_AT_MOST and empty < EMPTY_AT_MOST:
             with translated(action="read the queue of requests that were given up"):
                 answer = self._sqs.receive_message(
                     QueueUrl=self._dead_letter_queue_url,
                     MaxNumberOfMessages=10,
                     MessageAttributeNames=["All"],
                     VisibilityTimeout=HIDDEN_SECONDS,
+                    WaitTimeSeconds=self._wait_seconds,
                 )
             messages = [each for each in answer.get("Messages", []) if each["MessageId"] not in seen]
-            if not messages:
-                break
+            empty = 0 if messages else empty + 1
             for message in messages:
                 seen.add(message["MessageId"])
                 if chosen(message):
                     self._move_one(message)
                     moved += 1
-        return moved
+        return moved, len(seen)
 
     def _move_one(self, message: Any) -> None:
         with translated(action="try a message again that was given up"):

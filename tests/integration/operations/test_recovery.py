@@ -33,8 +33,11 @@ class Fleet:
         self.service = made["service"]["serviceArn"]
         self.queue = self.sqs.create_queue(QueueName="requests")["QueueUrl"]
         self.dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
-        self.recoverer = FleetRecoverer(
-            ecs=self.ecs, sqs=self.sqs, cluster=CLUSTER, queue_url=self.queue, dead_letter_queue_url=self.dead
+        self.recoverer = self.make_recoverer(self.sqs, wait_seconds=0)
+
+    def make_recoverer(self, sqs: Any, **waits: int) -> FleetRecoverer:
+        return FleetRecoverer(
+            ecs=self.ecs, sqs=sqs, cluster=CLUSTER, queue_url=self.queue, dead_letter_queue_url=self.dead, **waits
         )
 
     def register(self) -> None:
@@ -160,6 +163,40 @@ def test_only_what_nobody_gave_up_for_a_reason_is_redriven(fleet: Fleet) -> None
     assert (outcome, said) == (RecoveryOutcome.DONE, "12 messages are tried again")
     assert len(fleet.read(fleet.queue)) == 12
     assert fleet.recoverer.recover(RecoveryKind.REDRIVE, "dead")[0] is RecoveryOutcome.NOTHING_TO_DO
+
+
+class ForgetfulSqs:
+    """Finds nothing at every second receive, as SQS may, though there is something."""
+
+    def __init__(self, sqs: Any) -> None:
+        self._sqs = sqs
+        self.waits: list[int] = []
+
+    def receive_message(self, **arguments: Any) -> Any:
+        self.waits.append(arguments.pop("WaitTimeSeconds", 0))
+        return {} if len(self.waits) % 2 else self._sqs.receive_message(**arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sqs, name)
+
+
+def test_one_empty_answer_is_not_the_end(fleet: Fleet) -> None:
+    """Everything is found, and each receive waits, so that SQS asks all of its servers."""
+    for number in range(25):
+        fleet.give_up(str(number))
+    sqs = ForgetfulSqs(fleet.sqs)
+    said = fleet.make_recoverer(sqs).recover(RecoveryKind.REDRIVE, "dead")
+    assert said == (RecoveryOutcome.DONE, "25 messages are tried again")
+    assert set(sqs.waits) == {2}
+    assert len(sqs.waits) <= 9
+
+
+def test_a_queue_in_which_nothing_was_found_is_told_apart(fleet: Fleet) -> None:
+    """From one in which everything was given up for a reason."""
+    assert "no message was found" in fleet.recoverer.recover(RecoveryKind.REDRIVE, "dead")[1]
+    assert "no message was found" in fleet.recoverer.recover(RecoveryKind.RESTART_TRANSFER, "t-1")[1]
+    fleet.give_up("{}", reason_code="MalformedMessage")
+    assert "every message in it was given up" in fleet.recoverer.recover(RecoveryKind.REDRIVE, "dead")[1]
 
 
 def test_a_redrive_is_bounded(fleet: Fleet) -> None:
