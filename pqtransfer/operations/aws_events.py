@@ -73,6 +73,10 @@ class _ServiceEvent(_Model):
     createdAt: AwareDatetime | None = None  # noqa: N815
 
 
+class _Found(_Model):
+    id: Id
+
+
 class _GuardDuty(_Model):
     id: Id
     type: Id
@@ -87,6 +91,7 @@ class _Inspector(_Model):
     status: Id
     title: str = ""
     type: Text = ""
+    resources: tuple[_Found, ...] = ()
 
 
 def read_alarm(envelope: EventEnvelope) -> list[Signal]:
@@ -213,7 +218,8 @@ def read_guardduty(envelope: EventEnvelope) -> list[Signal]:
 
 
 def read_inspector(envelope: EventEnvelope) -> list[Signal]:
-    """A vulnerability that Inspector found; over when it is closed or suppressed."""
+    """A vulnerability that Inspector found; over when it is closed or suppressed. All of one resource are one
+    alert: a new version of it ends them together."""
     finding = _Inspector.model_validate(envelope.detail)
     return [
         _signal(
@@ -221,7 +227,7 @@ def read_inspector(envelope: EventEnvelope) -> list[Signal]:
             raised=finding.status == "ACTIVE",
             code="vulnerability-found",
             key=f"inspector:{finding.findingArn}",
-            cause=f"inspector:{finding.findingArn}",
+            cause=f"inspector:{finding.resources[0].id if finding.resources else finding.findingArn}",
             severity=weigh_inspector(finding.severity),
             summary=f"Inspector {finding.severity}: {finding.title}",
             details={"finding": finding.findingArn, "type": finding.type, "status": finding.status},

@@ -2,9 +2,9 @@
 
 from pqtransfer.operations.alerts import AlertSeverity
 
-SECURITY_ALARMS = frozenset({"integrity-check-failed", "key-exchange-failed", "key-exchange-failures"})
+SECURITY_ALARMS = frozenset({"audit-log-tampered", "key-exchange-failed"})
 """Kinds of alarms, by their runbooks, that cannot wait."""
-SLOW_ALARMS = frozenset({"certificate-expiring", "cpu-high", "messages-waiting", "queue-age", "transfer-slow"})
+SLOW_ALARMS = frozenset({"cpu-high", "messages-waiting", "transfer-slow"})
 """Kinds of alarms of which nothing breaks at once."""
 
 
@@ -16,10 +16,10 @@ def weigh_alarm(code: str) -> AlertSeverity:
 
 
 def weigh_guardduty(severity: float) -> AlertSeverity:
-    """Of a GuardDuty finding: 9 and more is critical there, 4 to 8.9 medium and high, below that low."""
+    """Of a GuardDuty finding: 9 and more is critical there, 7 to 8.9 high, below that medium and low."""
     if severity >= 9:
         return AlertSeverity.CRITICAL
-    return AlertSeverity.HIGH if severity >= 4 else AlertSeverity.WARNING
+    return AlertSeverity.HIGH if severity >= 7 else AlertSeverity.WARNING
 
 
 def weigh_inspector(severity: str) -> AlertSeverity:

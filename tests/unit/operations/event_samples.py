@@ -42,7 +42,7 @@ def make_alarm(
         source,
         "CloudWatch Alarm State Change",
         {
-            "alarmName": "PqtransferAlarms-dev-rotate-failing",
+            "alarmName": "pqtransfer-dev-rotate-failing",
             "state": {
                 "value": value,
                 "reason": "Threshold Crossed: 1 datapoint [1.0] was greater than the threshold (0.0).",
@@ -58,7 +58,7 @@ def make_alarm(
                 ],
             },
         },
-        f"arn:aws:cloudwatch:eu-central-1:{ACCOUNT}:alarm:PqtransferAlarms-dev-rotate-failing",
+        f"arn:aws:cloudwatch:eu-central-1:{ACCOUNT}:alarm:pqtransfer-dev-rotate-failing",
     )
 
 
@@ -120,10 +120,10 @@ def make_guardduty(severity: float, *, archived: bool = False) -> dict[str, Any]
     return make_event("aws.guardduty", "GuardDuty Finding", detail)
 
 
-def make_inspector(severity: str, *, status: str = "ACTIVE") -> dict[str, Any]:
+def make_inspector(severity: str, *, status: str = "ACTIVE", arn: str = "arn:f") -> dict[str, Any]:
     detail = {
         "awsAccountId": ACCOUNT,
-        "findingArn": "arn:f",
+        "findingArn": arn,
         "severity": severity,
         "status": status,
         "title": "CVE-2026-0001 - openssl",

@@ -75,10 +75,11 @@ def read(document: dict[str, Any]) -> list[Signal]:
         (make_failure("DamagedPart"), "raised", "transfer-suspicious", "transfer-suspicious:DamagedPart", "high"),
         (make_guardduty(8.0), "raised", "security-finding", "guardduty:f-1", "high"),
         (make_guardduty(9.0), "raised", "security-finding", "guardduty:f-1", "critical"),
+        (make_guardduty(6.9), "raised", "security-finding", "guardduty:f-1", "warning"),
         (make_guardduty(2.0), "raised", "security-finding", "guardduty:f-1", "warning"),
         (make_guardduty(8.0, archived=True), "cleared", "security-finding", "guardduty:f-1", "high"),
-        (make_inspector("CRITICAL"), "raised", "vulnerability-found", "inspector:arn:f", "high"),
-        (make_inspector("LOW", status="CLOSED"), "cleared", "vulnerability-found", "inspector:arn:f", "warning"),
+        (make_inspector("CRITICAL"), "raised", "vulnerability-found", "inspector:arn:image", "high"),
+        (make_inspector("LOW", status="CLOSED"), "cleared", "vulnerability-found", "inspector:arn:image", "warning"),
     ],
 )
 def test_what_an_event_says(event: dict[str, Any], phase: str, code: str, cause: str, severity: str) -> None:
@@ -87,6 +88,16 @@ def test_what_an_event_says(event: dict[str, Any], phase: str, code: str, cause:
     assert (signal.phase, signal.code, signal.cause, signal.severity) == (phase, code, cause, severity)
     assert signal.remedy == f"follow docs/runbooks/{code}.md"
     assert (ROOT / "docs" / "runbooks" / f"{code}.md").is_file()
+
+
+def test_vulnerabilities_of_one_resource_are_one_alert() -> None:
+    """Each counts beside the others; two are as many alerts where the resources are two."""
+    signals = [read(make_inspector("HIGH", arn=f"arn:f-{number}"))[0] for number in range(3)]
+    assert len({each.alert_id for each in signals}) == 1
+    assert len({each.key for each in signals}) == 3
+    bare = make_inspector("HIGH")
+    del bare["detail"]["resources"]
+    assert read(bare)[0].cause == "inspector:arn:f"
 
 
 @pytest.mark.requirement("D3.4")
