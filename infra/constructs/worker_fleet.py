@@ -16,6 +16,7 @@ from infra.names import Names
 from infra.validation import acknowledge
 
 CONTAINER = "worker"
+HEALTH_TIMEOUT_SECONDS = 5
 
 
 class WorkerFleet(Construct):
@@ -90,6 +91,14 @@ class WorkerFleet(Construct):
             port_mappings=[ecs.PortMapping(container_port=environment.health_port)],
             stop_timeout=Duration.seconds(environment.stop_timeout_seconds),
             readonly_root_filesystem=True,
+            # ECS itself has no other way to know: what the load balancer sees is the service's, not the task's.
+            health_check=ecs.HealthCheck(
+                command=["CMD", "python3", "-c", ask_health(environment.health_port)],
+                interval=Duration.seconds(30),
+                timeout=Duration.seconds(HEALTH_TIMEOUT_SECONDS + 5),
+                retries=3,
+                start_period=Duration.seconds(60),
+            ),
             linux_parameters=ecs.LinuxParameters(self, "Linux", init_process_enabled=True),
         )
         if image.repository_arn is not None:
@@ -101,3 +110,9 @@ class WorkerFleet(Construct):
             {"ECS2": "The variables name resources and limits; no secret is ever a variable: roles give access."},
         )
         return task
+
+
+def ask_health(port: int) -> str:
+    """A program for the image's Python, which ends well where the worker is healthy: there is no curl in it."""
+    address = f"http://127.0.0.1:{port}/healthz"
+    return f"import urllib.request; urllib.request.urlopen({address!r}, timeout={HEALTH_TIMEOUT_SECONDS})"

@@ -2,12 +2,16 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from infra.constructs.worker_fleet import ask_health
 from tests.infra.conftest import STACKS, Synthesize, Synthesized
+from transfer_worker.health import STALE_SECONDS, Health, HealthServer
 
 PINNED = Path(__file__).with_name("stateful_logical_ids.json")
 STATEFUL = {"AWS::S3::Bucket", "AWS::DynamoDB::Table", "AWS::KMS::Key"}
@@ -93,6 +97,31 @@ def test_the_queue_gives_up_only_long_after_the_workers(synthesized: Synthesized
     assert tries == (50 if synthesized.environment == "production" else 5)
     assert requests["RedrivePolicy"]["maxReceiveCount"] == 20 * tries <= 1000  # SQS takes no more
     assert requests["VisibilityTimeout"] == 2 * int(variables["PQTRANSFER_LEASE_SECONDS"]) == 120
+
+
+@pytest.mark.requirement("D3.5")
+def test_ecs_asks_each_worker_whether_it_is_healthy(synthesized: Synthesized) -> None:
+    """By a program that the image has; otherwise a task's health is unknown for ever, and nobody hears of it."""
+    (task,) = synthesized.resources("AWS::ECS::TaskDefinition").values()
+    (container,) = task["ContainerDefinitions"]
+    port = container["PortMappings"][0]["ContainerPort"]
+    program, *arguments = container["HealthCheck"]["Command"][1:]
+    assert (program, arguments) == ("python3", ["-c", ask_health(port)])
+    assert container["HealthCheck"]["Command"][0] == "CMD"
+    assert str(port) in arguments[1]
+    assert 3 <= container["HealthCheck"]["Retries"] <= 10
+
+
+@pytest.mark.parametrize("silent_for", [0, STALE_SECONDS])
+def test_the_health_check_tells_a_worker_that_hangs(silent_for: float) -> None:
+    """By the exit code of the very program that ECS runs."""
+    clock = [0.0]
+    health = Health(worker_name="w", monotonic=lambda: clock[0])
+    clock[0] = silent_for
+    with HealthServer(health, host="127.0.0.1", port=0) as server:
+        done = subprocess.run([sys.executable, "-c", ask_health(server.port)], capture_output=True, check=False)
+    assert (done.returncode != 0) == (silent_for > 0)
+    assert (b"503" in done.stderr) == (silent_for > 0)
 
 
 def test_a_record_that_fails_does_not_hold_up_its_shard_for_ever(synthesized: Synthesized) -> None:
