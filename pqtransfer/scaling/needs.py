@@ -76,9 +76,11 @@ def _needs_of_backlog(seen: Observation, policy: ScalingPolicy, waiting: int) ->
 def _needs_of_deadlines(
     seen: Observation, policy: ScalingPolicy, waiting: int, rate: float, jobs: int
 ) -> Iterator[Need]:
-    """Enough for the work before each deadline to be done by then; a worker that starts now begins later."""
+    """Enough for the work before each deadline to be done by then; a worker that starts now begins later. A deadline
+    that has passed asks for nothing: no worker makes it any more."""
     sample = sorted(
-        (each for each in seen.oldest_waiting or () if each.deadline), key=lambda each: each.deadline or seen.at
+        (each for each in seen.oldest_waiting or () if each.deadline and each.deadline > seen.at),
+        key=lambda each: each.deadline or seen.at,
     )
     stand_for = max(1.0, waiting / len(seen.oldest_waiting or (None,)))
     most, due, seconds = 0, None, 0.0

@@ -72,7 +72,7 @@ def decided(seconds_ago: float, desired: int, *, needed: int = 1, **fields: Any)
         (observe(messages_waiting=4, oldest_waiting=waiting(4, priority=9)), 4, "bytes"),
         (observe(messages_waiting=4, oldest_waiting=waiting(4, deadline=NOW + timedelta(minutes=4))), 4, "deadline"),
         (observe(messages_waiting=4, oldest_waiting=waiting(4, deadline=NOW + timedelta(hours=4))), 3, "bytes"),
-        (observe(messages_waiting=4, oldest_waiting=waiting(4, deadline=NOW - timedelta(hours=4))), 4, "deadline"),
+        (observe(messages_waiting=4, oldest_waiting=waiting(4, deadline=NOW - timedelta(hours=4))), 3, "bytes"),
         (
             observe(messages_waiting=9, oldest_waiting=waiting(9, gigabytes=1, submitted_at=NOW - timedelta(hours=1))),
             3,
