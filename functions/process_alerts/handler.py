@@ -15,7 +15,7 @@ from functions.process_alerts.connecting import connect_alert_service
 from functions.process_alerts.orders import answer_order
 from functions.process_alerts.service import AlertService
 from pqtransfer.aws.function_telemetry import FunctionTelemetry
-from pqtransfer.operations.metrics import EVENTS_UNKNOWN
+from pqtransfer.operations.metrics import CLOCK_RUNS, EVENTS_UNKNOWN
 
 RESERVE_MS = 20_000
 """What is begun in the last seconds is gone on with by the next run."""
@@ -39,6 +39,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Any:
     if event.get("action") == "tick":
         due = service.tick()
         telemetry.done(due)
+        telemetry.put({CLOCK_RUNS: 1})
         return {"due": due}
     return answer_order(event, service)
 

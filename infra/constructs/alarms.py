@@ -16,6 +16,7 @@ from infra.constructs.python_function import PythonFunction
 
 AUDIT_WAITS_AT_MOST = Duration.minutes(10)
 """What a witness and a check are given as well, before the log counts as stale."""
+ALERTS_WAIT_AT_MOST = Duration.minutes(5)
 WORK_WAITS_AT_MOST = Duration.hours(2)
 DAY = Duration.days(1)
 ALERT_FUNCTION = "process_alerts"
@@ -52,9 +53,10 @@ class Alarms(Construct):
                 f"{name}-unfinished",
                 "function-silent",
                 metric,
-                f"the function {name} has not come to its end for {within.to_days():.0f} days",
+                f"the function {name} has not come to its end for {say_time(within)}",
                 under=1,
                 periods=count_periods(within),
+                direct=name == ALERT_FUNCTION,
             )
         for queue in find_queues(stacks):
             self._watch_queue(queue)
@@ -96,7 +98,7 @@ class Alarms(Construct):
                 direct=direct,
             )
             return
-        at_most = AUDIT_WAITS_AT_MOST if queue.fifo else WORK_WAITS_AT_MOST
+        at_most = AUDIT_WAITS_AT_MOST if queue.fifo else ALERTS_WAIT_AT_MOST if direct else WORK_WAITS_AT_MOST
         age = queue.metric_approximate_age_of_oldest_message(period=PERIOD, statistic="Maximum")
         says = f"a message of {path} has waited for more than {at_most.to_minutes():.0f} minutes"
         self._alarms.make(f"{path}-waiting", "messages-waiting", age, says, over=at_most.to_seconds(), direct=direct)
@@ -110,6 +112,12 @@ def shorten_period(within: Duration) -> Duration:
 def count_periods(within: Duration) -> int:
     """How many such periods that is. All of them must be silent: CloudWatch looks back for a week at most."""
     return max(1, round(within.to_minutes() / DAY.to_minutes()))
+
+
+def say_time(within: Duration) -> str:
+    """In days, or in minutes where it is less than one."""
+    days = within.to_days(integral=False)
+    return f"{days:.0f} days" if days >= 1 else f"{within.to_minutes():.0f} minutes"
 
 
 def find_functions(stacks: Sequence[Stack]) -> Iterator[PythonFunction]:

@@ -115,7 +115,10 @@ DRILLS_FINISHED = Metric("DrillsFinished", Unit.COUNT, "1 for a drill of all key
 
 INTEGRITY_FINDINGS = Metric("IntegrityFindings", Unit.COUNT, "what a check of the audit log found wrong")
 
+# --- alert processing
+
 EVENTS_UNKNOWN = Metric("EventsUnknown", Unit.COUNT, "events that alert processing did not understand")
+CLOCK_RUNS = Metric("ClockRuns", Unit.COUNT, "1 for a run of alert processing by the clock that came to its end")
 
 METRICS: tuple[Metric, ...] = tuple(each for each in globals().copy().values() if isinstance(each, Metric))
 """All of them."""

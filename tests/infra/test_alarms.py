@@ -1,5 +1,6 @@
 """Whoever says nothing is noticed: every function and queue has an alarm that does not depend on it."""
 
+import fnmatch
 import json
 import re
 import time
@@ -8,10 +9,12 @@ from typing import Any
 
 import pytest
 
+from pqtransfer.operations.alerts import AlertSeverity
 from pqtransfer.operations.metrics import NAMESPACE, get_metric
+from pqtransfer.operations.severities import SECURITY_ALARMS, SLOW_ALARMS, weigh_alarm
 from scripts.embedded_cloud.alarm_evaluation import Point, evaluate
 from scripts.toolchain import ROOT
-from tests.infra.conftest import Synthesize, Synthesized
+from tests.infra.conftest import STACKS, Synthesize, Synthesized
 
 pytestmark = pytest.mark.requirement("D7.5", "S4.7")
 
@@ -44,7 +47,7 @@ def test_every_queue_that_nobody_drains_is_told(synthesized: Synthesized) -> Non
     )
     assert len(ages) == len(drained) >= 5
     assert len(given_up) == len(queues) - len(drained) >= 5
-    assert sorted(each["Threshold"] for each in ages)[:2] == [600, 600]  # those of the audit log
+    assert sorted(each["Threshold"] for each in ages)[:3] == [300, 600, 600]  # of alerts, and of the audit log
     assert {each["Threshold"] for each in given_up} == {0}
 
 
@@ -55,7 +58,7 @@ def test_what_the_clock_starts_and_does_not_run_is_told(synthesize: Synthesize, 
     silent = alarms_on(synthesized, "Invocations")
     waits = sorted(each["Period"] * each["EvaluationPeriods"] for each in silent)
     hour = 3600
-    expected = [hour // 4, hour, 3 * hour, 3 * hour, 3 * hour, 48 * hour]
+    expected = [hour // 6, hour // 4, hour, 3 * hour, 3 * hour, 3 * hour, 48 * hour]
     assert waits == ([] if environment == "local" else expected)
     assert all(each["TreatMissingData"] == "breaching" for each in silent)
     assert all(each["Period"] <= 24 * hour for each in silent), "CloudWatch has no longer period"
@@ -74,6 +77,64 @@ def test_a_drill_of_the_backups_that_does_not_come_to_its_end_is_told(synthesize
     clocks = [each["ScheduleExpression"] for each in rules if "DrillKeyRestore" in json.dumps(each.get("Targets", ""))
               and "ScheduleExpression" in each]  # fmt: skip
     assert clocks == ["rate(6 days)"]
+
+
+@pytest.mark.requirement("D3.5")
+@pytest.mark.parametrize("environment", ["dev", "staging", "production"])
+def test_alert_processing_without_its_clock_is_told(synthesize: Synthesize, environment: str) -> None:
+    """To the administrators directly, though events still start it; after ten minutes, by numbers that are missing."""
+    (alarm,) = alarms_on(synthesize(environment), "ClockRuns")
+    assert (alarm["Period"], alarm["EvaluationPeriods"], alarm["TreatMissingData"]) == (600, 1, "breaching")
+    assert {each["Name"]: each["Value"] for each in alarm["Dimensions"]} == {
+        "environment": environment,
+        "service": "process_alerts",
+    }
+    assert "AdministratorsTopic" in json.dumps(alarm["AlarmActions"])
+    assert alarm["AlarmDescription"].startswith("the function process_alerts has not come to its end for 10 minutes")
+
+
+def name_alarms(synthesized: Synthesized) -> dict[str, bool]:
+    """The names that alarms have on AWS, and whether somebody is to be told of each. CloudFormation makes names for
+    those that have none: of the stack, the logical id and something of its own."""
+    named: dict[str, bool] = {}
+    for stack in STACKS:
+        for logical_id, resource in synthesized.template(stack)["Resources"].items():
+            if resource["Type"] in ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm"):
+                properties = resource["Properties"]
+                name = properties.get("AlarmName") or properties.get("CompositeAlarmName")
+                stack_name = f"Pqtransfer{stack}-{synthesized.environment}"
+                generated = f"{stack_name}-{logical_id}-1ABCDEFGHIJK"
+                named[name or generated] = name is not None
+    return named
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "production"])
+def test_alarms_that_people_are_told_of_reach_alert_processing_and_no_others(
+    synthesize: Synthesize, environment: str
+) -> None:
+    """One that only calls a function pages nobody: every burst would."""
+    synthesized = synthesize(environment)
+    (rule,) = [
+        each["EventPattern"]["detail"]["alarmName"]
+        for each in synthesized.resources("AWS::Events::Rule").values()
+        if "alarmName" in each.get("EventPattern", {}).get("detail", {})
+    ]
+    for name, tells in name_alarms(synthesized).items():
+        reaches = any(
+            name.startswith(each["prefix"]) if "prefix" in each else fnmatch.fnmatchcase(name, each["wildcard"])
+            for each in rule
+        )
+        assert reaches == tells, name
+    assert [name for name, tells in name_alarms(synthesized).items() if not tells and "QueueIsLong" in name]
+
+
+def test_the_weight_of_an_alarm_goes_by_runbooks_that_alarms_have(synthesize: Synthesize) -> None:
+    """None is a name that no alarm has: it would weigh nothing."""
+    alarms = synthesize("production").resources("AWS::CloudWatch::Alarm").values()
+    pages = {read_page(each) for each in alarms}
+    weighed = SECURITY_ALARMS | SLOW_ALARMS
+    assert {f"docs/runbooks/{each}.md" for each in weighed} <= pages
+    assert {weigh_alarm(each) for each in SECURITY_ALARMS} == {AlertSeverity.CRITICAL}
 
 
 def test_every_alarm_tells_the_administrators_and_has_a_page(synthesized: Synthesized) -> None:
@@ -117,7 +178,7 @@ FIRES = {
     "key-restore-failed": (minutes({0: 2}), minutes({0: 0})),
     "function-failing": (minutes({0: 1}), minutes({0: 0})),
     "function-silent": (NOTHING, minutes({-1: 1})),
-    "messages-waiting": (minutes({0: 7201}), minutes({0: 599})),
+    "messages-waiting": (minutes({0: 7201}), minutes({0: 299})),
     "messages-given-up": (minutes({0: 1}), minutes({0: 0})),
     "fleet-at-limit": (minutes({0: 100_000}), minutes({0: 0})),
 }
@@ -152,7 +213,7 @@ def test_alarms_watch_what_workers_and_functions_publish(synthesized: Synthesize
     """By a name that is in the catalogue; for the thresholds that were asked for."""
     alarms = synthesized.resources("AWS::CloudWatch::Alarm").values()
     ours = [each for each in alarms if each["Namespace"] == NAMESPACE]
-    assert len(ours) == (6 if synthesized.environment == "local" else 7)  # there no drill is waited for
+    assert len(ours) == (6 if synthesized.environment == "local" else 8)  # there no drill and no clock is waited for
     assert {get_metric(each["MetricName"]) for each in ours}
     for alarm in ours:
         assert {each["Name"] for each in alarm["Dimensions"]} == {"environment", "service"}
