@@ -13,8 +13,8 @@ from typing import Protocol
 
 from pydantic import BaseModel
 
-from pqtransfer.errors import IntegrityError
-from pqtransfer.protection.settling import settle_dependencies
+from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.protection.settling import read_dependencies
 from pqtransfer.transfers.dependencies import DependencyIndex
 from pqtransfer.transfers.folder import Folder
 
@@ -86,7 +86,10 @@ class Backfill:
 
     def _read(self, transfer_id: str) -> bool:
         try:
-            settle_dependencies(transfer_id, self.containers.container(f"transfers/{transfer_id}/"), index=self.index)
-        except IntegrityError:
+            needed = read_dependencies(transfer_id, self.containers.container(f"transfers/{transfer_id}/"))
+        except UnavailableError:
+            raise
+        except PqtransferError:  # one that cannot be read holds up no other; its rows stay
             return False
+        self.index.note(needed)
         return True

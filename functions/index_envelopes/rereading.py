@@ -4,6 +4,9 @@ Nothing new is wrapped to a key that is out of use. So an envelope that has a st
 pass that begins afterwards comes by it; if its row was lost, it has one then. However many keys there are, one pass
 speaks for all of them. Containers are read in the order of their ids, a piece in each run; how far a pass came stands
 in the index itself.
+
+Whoever submits transfers can put an envelope of their own into a container, signed by a key of their own, of whatever
+epoch. So a pass only adds rows, and deletes none: the worst that such an envelope does is to keep keys too long.
 """
 
 import time
@@ -17,8 +20,8 @@ from typing import Protocol
 from pydantic import BaseModel
 
 from functions.index_envelopes.backfill import CONTAINERS_AT_A_TIME, THREADS, Containers
-from pqtransfer.errors import IntegrityError
-from pqtransfer.protection.settling import settle_dependencies
+from pqtransfer.errors import PqtransferError, UnavailableError
+from pqtransfer.protection.settling import read_dependencies
 from pqtransfer.transfers.dependencies import DependencyIndex, RereadingPass
 
 
@@ -49,7 +52,7 @@ class RereadIndex(DependencyIndex, Protocol):
 
 @dataclass(frozen=True)
 class Rereading:
-    """Brings the rows of every container to what stands there; a new pass begins `every` so often."""
+    """Gives every container the rows that it needs, and takes none; a new pass begins `every` so often."""
 
     index: RereadIndex
     containers: Containers
@@ -83,7 +86,10 @@ class Rereading:
 
     def _read(self, transfer_id: str) -> bool:
         try:
-            settle_dependencies(transfer_id, self.containers.container(f"transfers/{transfer_id}/"), index=self.index)
-        except IntegrityError:  # nobody can open it; its rows stay
+            needed = read_dependencies(transfer_id, self.containers.container(f"transfers/{transfer_id}/"))
+        except UnavailableError:
+            raise
+        except PqtransferError:  # one that cannot be read holds up no other; its rows stay
             return False
+        self.index.note(needed)
         return True

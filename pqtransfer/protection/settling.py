@@ -3,7 +3,7 @@
 Nothing is taken from the ledger, which everybody writes to who may submit transfers. Repeating it changes nothing.
 """
 
-from pqtransfer.transfers.container import NotAContainerError, read_envelope, read_manifest
+from pqtransfer.transfers.container import NotAContainerError, WrongTransferError, read_envelope, read_manifest
 from pqtransfer.transfers.dependencies import Dependency, DependencyIndex, describe_dependencies, find_stale
 from pqtransfer.transfers.folder import Folder
 
@@ -20,7 +20,7 @@ def settle_dependencies(transfer_id: str, container: Folder, *, index: Dependenc
         PqtransferError: the container cannot be read, or is damaged; its rows stay as they are.
     """
     written: set[Dependency] = set()
-    current = _read_dependencies(container)
+    current = read_dependencies(transfer_id, container)
     for _ in range(MOST_ROUNDS):
         index.note(current)
         if current:
@@ -28,19 +28,27 @@ def settle_dependencies(transfer_id: str, container: Folder, *, index: Dependenc
         else:
             index.forget(written)
         written.update(current)
-        latest = _read_dependencies(container)
+        latest = read_dependencies(transfer_id, container)
         if latest == current:
             break
         current = latest
     return current
 
 
-def _read_dependencies(container: Folder) -> tuple[Dependency, ...]:
-    """What the documents need; nothing when there is no envelope."""
+def read_dependencies(transfer_id: str, container: Folder) -> tuple[Dependency, ...]:
+    """What the documents need; nothing when there is no envelope.
+
+    Raises:
+        WrongTransferError: the envelope is of another transfer.
+        PqtransferError: the container cannot be read, or is damaged.
+    """
     try:
         envelope = read_envelope(container).envelope
     except NotAContainerError:
         return ()
+    found = envelope.body.transfer_id
+    if found != transfer_id:
+        raise WrongTransferError(container.locate(""), expected=transfer_id, found=found)
     return describe_dependencies(envelope, manifest_key_id=_manifest_key_id(container))
 
 

@@ -1,5 +1,6 @@
 """All containers are read again before a key is destroyed: in pieces, whoever dies; lost rows come back."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -7,13 +8,20 @@ from typing import Any
 
 import pytest
 
+from functions.index_envelopes.backfill import Backfill, BackfillReport
 from functions.index_envelopes.rereading import Rereading, RereadReport
+from pqtransfer.aws.failures import CloudAccessDeniedError
+from pqtransfer.crypto.envelope import MAXIMUM_EPOCH, seal_envelope
+from pqtransfer.crypto.manifest import SignedManifest
+from pqtransfer.crypto.secret import SecretBytes
+from pqtransfer.errors import UnavailableError
 from pqtransfer.keys.dependents import DependentsUnknownError
 from pqtransfer.transfers.dependencies import Dependency, KeyRole
-from pqtransfer.transfers.folder import ENVELOPE_NAME
-from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID
+from pqtransfer.transfers.folder import ENVELOPE_NAME, Document
+from tests.containers import OTHER_TRANSFER_ID, TRANSFER_ID, make_container, make_identity
 from tests.fakes.crashes import CrashError, CrashingPort
 from tests.fakes.dependencies import InMemoryDependencyIndex
+from tests.fakes.folders import InMemoryFolder
 from tests.unit.functions.index_envelopes.test_index_envelopes import BOB, OldContainers
 
 pytestmark = pytest.mark.requirement("D4.3")
@@ -48,12 +56,71 @@ def test_a_row_that_was_lost_keeps_its_key() -> None:
     assert not index.has_dependents("aa" * 32, since=RETIRED_AT)
 
 
-def test_a_row_that_nothing_needs_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A write that failed between row and envelope left it; after the next envelope and a pass it keeps no key."""
+@pytest.mark.parametrize("forged", [TRANSFER_ID, OTHER_TRANSFER_ID])
+def test_an_envelope_that_somebody_else_put_there_takes_no_row_away(forged: str) -> None:
+    """Signed by a key of their own, of the last epoch that there is, of this transfer or of another one."""
     index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID)
-    index.note([Dependency(key_id="aa" * 32, role=KeyRole.RECIPIENT, transfer_id=TRANSFER_ID, epoch=1)])
-    rereading(index, containers).run(now=LATER, seconds=60)
-    assert not index.has_dependents("aa" * 32, since=RETIRED_AT)
+    rereading(index, containers).run(now=RETIRED_AT, seconds=60)
+    rows = set(index.rows)
+    mallory = make_identity("mallory")
+    envelope = seal_envelope(
+        SecretBytes(bytes(32)),
+        suite_id="PQT-1",
+        transfer_id=forged,
+        floe_header=SignedManifest.from_json(make_container(b"model").manifest_json).body.floe_header,
+        recipients=[mallory.kem.public_key],
+        signer="mallory",
+        signing_key=mallory.signing,
+        epoch=MAXIMUM_EPOCH,
+    )
+    containers.folders[TRANSFER_ID].put(ENVELOPE_NAME, envelope.to_json())
+    report = rereading(index, containers).run(now=LATER + EVERY, seconds=60)
+    assert report == RereadReport(ended=True, read=1, damaged=int(forged != TRANSFER_ID))
+    assert index.rows >= rows
+    assert index.has_dependents(BOB, since=RETIRED_AT)
+
+
+class Denied(InMemoryFolder):
+    """A container that nobody may read."""
+
+    def read_document(self, name: str, *, limit_bytes: int) -> Document:
+        raise CloudAccessDeniedError(f"{name} may not be read, nor {limit_bytes} of it", aws_code="AccessDenied")
+
+
+class Down(InMemoryFolder):
+    """A container that does not answer."""
+
+    def read_document(self, name: str, *, limit_bytes: int) -> Document:
+        raise UnavailableError(f"{name} does not come, nor {limit_bytes} of it")
+
+
+def of_unknown_suite() -> InMemoryFolder:
+    folder = InMemoryFolder()
+    folder.put(ENVELOPE_NAME, make_container(b"model").envelope_json.replace(b'"PQT-1"', b'"PQT-9"'))
+    return folder
+
+
+@pytest.mark.parametrize("make", [of_unknown_suite, Denied])
+def test_a_container_that_cannot_be_read_does_not_hold_up_the_pass(make: Callable[[], InMemoryFolder]) -> None:
+    """Of a suite that nobody knows, or denied: it is counted, its rows stay, and the pass comes to its end."""
+    index, containers = InMemoryDependencyIndex(complete=False), OldContainers(TRANSFER_ID, OTHER_TRANSFER_ID)
+    row = Dependency(key_id=BOB, role=KeyRole.RECIPIENT, transfer_id=TRANSFER_ID, epoch=1)
+    index.note([row])
+    containers.folders[TRANSFER_ID] = make()
+    backfilled = Backfill(index=index, containers=containers).run(now=LATER, seconds=60)
+    assert backfilled == BackfillReport(complete=True, read=2, damaged=1)
+    report = rereading(index, containers).run(now=LATER, seconds=60)
+    assert report == RereadReport(ended=True, read=2, damaged=1)
+    assert row in index.rows
+
+
+def test_a_pass_does_not_end_without_what_does_not_answer() -> None:
+    """That is no damage: the next run tries again."""
+    index, containers = InMemoryDependencyIndex(), OldContainers(TRANSFER_ID)
+    containers.folders[TRANSFER_ID] = Down()
+    with pytest.raises(UnavailableError):
+        rereading(index, containers).run(now=LATER, seconds=60)
+    assert index.read_reread() is None
 
 
 def test_a_pass_is_made_in_pieces() -> None:
