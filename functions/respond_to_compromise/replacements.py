@@ -24,6 +24,7 @@ from pqtransfer.transfers.container import (
 )
 from pqtransfer.transfers.folder import Folder
 from pqtransfer.transfers.ledger import TransferRecord
+from pqtransfer.transfers.reencrypting import find_difference
 from pqtransfer.transfers.request import TransferRequest
 
 READ_AT_MOST_BYTES = 64 << 20
@@ -86,10 +87,8 @@ def _find_problem(
     manifest = read_trusted_manifest(
         new, replacement, find_signing_key=find_key, minimum_suite_id=before.suite, sender=before.sender
     ).body
-    if (manifest.plaintext_length, manifest.suite) != (before.plaintext_length, before.suite):
-        return "its model has another length, or is encrypted by another suite"
-    if before.plaintext_sha256 is not None and manifest.plaintext_sha256 not in (None, before.plaintext_sha256):
-        return "its model has another digest"
+    if (difference := find_difference(before, manifest)) is not None:
+        return difference
     envelope = read_trusted_envelope(new, manifest, find_signing_key=find_key).envelope
     if envelope.body.signer != before.sender:
         return f"its envelope is signed by {envelope.body.signer}, not by its sender"

@@ -105,7 +105,10 @@ class TaskWorker:
             return all(list(pool.map(attempt, due))) and len(due) == len(waiting)
 
     def retry_failed(self, incident: Incident) -> int:
-        """List anew what failed, and return how much that is. A re-encryption that came to nothing gets another id."""
+        """List anew what failed, and return how much that is. A re-encryption that came to nothing gets another id.
+
+        `remove_at` stays: it says that the container was once REPLACED, and may have been removed in part.
+        """
         failed = [task for task in self.all_tasks(incident.incident_id) if task.state is TaskState.FAILED]
         for task in failed:
             replacement_id = task.replacement_id
@@ -116,7 +119,6 @@ class TaskWorker:
                 replacement_id=replacement_id,
                 tries=0,
                 retry_at=None,
-                remove_at=None,
                 outcome=None,
             )
             self.around.incidents.change_task(incident.incident_id, task, again)
@@ -154,7 +156,7 @@ class TaskWorker:
     def _renew(self, incident: Incident, task: Task) -> Task:
         renewed = self._renewer(incident).renew(task.transfer_id, correlation_id=incident.incident_id, rescue=True)
         if renewed.renewal is Renewal.GONE:
-            return self._settle_missing(task)
+            return self._settle_missing(incident, task)
         container = self._container(task.transfer_id)
         manifest = read_manifest(container)
         after = task.change(
@@ -171,11 +173,25 @@ class TaskWorker:
         self._resign(incident, container, manifest)
         return after
 
-    def _settle_missing(self, task: Task) -> Task:
-        """No envelope: of a transfer that goes on, it comes later; of one that ended, never."""
+    def _settle_missing(self, incident: Incident, task: Task) -> Task:
+        """No envelope: of a transfer that goes on, it comes later; of one that ended, never.
+
+        An earlier run may have begun to remove it, and failed: that is brought to its end, after one more look.
+        """
         record = self._find_record(task.transfer_id)
         if record is not None and record.state not in FINAL_STATES:
             return task
+        if task.remove_at is not None:
+            replacement = self._find_record(task.replacement_id)
+            if replacement is None or replacement.state is not TransferState.COMPLETED:
+                return task.change(
+                    state=TaskState.FAILED,
+                    outcome="its envelope is gone, and what it was re-encrypted as is not whole any more: restore one",
+                )
+            self._require_replacement(incident, task, replacement)
+            return self._remove(incident, task)
+        if record is not None:
+            release_dependencies(task.transfer_id, self._container(task.transfer_id), index=self.around.index)
         return task.change(state=TaskState.DONE, outcome="no container stands there")
 
     def _resign(self, incident: Incident, container: Folder, manifest: SignedManifest) -> None:

@@ -5,7 +5,6 @@ are read: the old one, which stays when its payload is removed, and the new one.
 new one says that it is the old model: by its SHA-256, if both have one, or else by the id of the old transfer.
 """
 
-import hmac
 from functools import partial
 
 from pqtransfer.crypto.manifest import Manifest
@@ -14,7 +13,7 @@ from pqtransfer.keys.registry import find_signing_key
 from pqtransfer.sdk.connections import Connections
 from pqtransfer.transfers.container import read_trusted_manifest
 from pqtransfer.transfers.ledger import TransferRecord
-from pqtransfer.transfers.reencrypting import REENCRYPTS
+from pqtransfer.transfers.reencrypting import find_difference
 from pqtransfer.transfers.request import TransferKind
 
 MOST_HOPS = 8
@@ -76,10 +75,4 @@ def _read_manifest(connections: Connections, record: TransferRecord, sender: str
 def _find_difference(following: TransferRecord, before: Manifest, after: Manifest) -> str | None:
     if following.request.kind is not TransferKind.REENCRYPT:
         return "it is no re-encryption"
-    if (before.plaintext_length, before.suite) != (after.plaintext_length, after.suite):
-        return "its model has another length, or is encrypted by another suite"
-    if before.plaintext_sha256 is None or after.plaintext_sha256 is None:
-        named = after.metadata.get(REENCRYPTS) == before.transfer_id
-        return None if named else "neither a digest nor its sender says that it is the same model"
-    same = hmac.compare_digest(before.plaintext_sha256, after.plaintext_sha256)
-    return None if same else "its model has another digest"
+    return find_difference(before, after)

@@ -35,6 +35,20 @@ def name_origin(metadata: Mapping[str, str], transfer_id: str) -> dict[str, str]
         return dict(metadata)
 
 
+def find_difference(before: Manifest, after: Manifest) -> str | None:
+    """Why `after` does not show that it holds the model of `before`; None when it does.
+
+    Whoever follows a re-encryption and whoever removes what was re-encrypted ask this: what cannot be followed stays.
+    """
+    if (before.plaintext_length, before.suite) != (after.plaintext_length, after.suite):
+        return "its model has another length, or is encrypted by another suite"
+    if before.plaintext_sha256 is None or after.plaintext_sha256 is None:
+        named = after.metadata.get(REENCRYPTS) == before.transfer_id
+        return None if named else "neither a digest nor its sender says that it is the same model"
+    same = hmac.compare_digest(before.plaintext_sha256, after.plaintext_sha256)
+    return None if same else "its model has another digest"
+
+
 class DecryptedContainer:
     """A `SourceFolder` with one object: the model in a container, as if it stood there in the clear."""
 

@@ -5,9 +5,10 @@ from datetime import timedelta
 
 import pytest
 
+from pqtransfer.aws.failures import CloudAccessDeniedError
 from pqtransfer.protection.incidents import Task, TaskState
 from pqtransfer.transfers.container import SupersededError
-from pqtransfer.transfers.folder import MANIFEST_NAME
+from pqtransfer.transfers.folder import ENVELOPE_NAME, MANIFEST_NAME, PAYLOAD_NAME
 from tests.fakes.folders import Crash, FaultPlan
 from tests.unit.functions.respond_to_compromise.test_replacements import (
     EVERYTHING,
@@ -20,7 +21,7 @@ from tests.unit.functions.respond_to_compromise.test_replacements import (
     put_other_container,
     remove,
 )
-from tests.unit.functions.respond_to_compromise.test_responding import read_model
+from tests.unit.functions.respond_to_compromise.test_responding import kem_of, read_model, report
 from tests.unit.functions.respond_to_compromise.world import INCIDENT_ID, NOW, World, model_of
 
 pytestmark = pytest.mark.requirement("D4.4")
@@ -122,6 +123,56 @@ def test_killed_between_any_two_steps_of_the_removal(after_effect: bool, monkeyp
             assert set(world.container(task.transfer_id).objects) >= EVERYTHING
         world.responder().work(INCIDENT_ID)
         require_removed(world, task)
+
+
+def fail_half_way(monkeypatch: pytest.MonkeyPatch, world: World, task: Task) -> None:
+    """The envelope is removed, and the role lacks the permission for the rest: the task fails, and is listed anew."""
+
+    def remove_part(transfer_id: str) -> int:
+        del world.container(transfer_id).objects[ENVELOPE_NAME]
+        raise CloudAccessDeniedError("may not delete", aws_code="AccessDenied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.buckets, "remove_model", remove_part)
+        world.responder().work(INCIDENT_ID)
+    assert world.tasks()[task.transfer_id].state is TaskState.FAILED
+    assert world.index.find_of(task.transfer_id)
+    world.responder().retry(INCIDENT_ID)
+
+
+def test_a_removal_that_failed_half_way_is_ended_by_a_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No payload and no row is left behind because the envelope is gone already."""
+    world, task = replace_one()
+    fail_half_way(monkeypatch, world, task)
+    world.responder().work(INCIDENT_ID)
+    require_removed(world, task)
+
+
+@pytest.mark.parametrize("before_retry", [False, True])
+def test_what_is_left_of_a_container_stays_when_the_new_one_is_not_whole(
+    monkeypatch: pytest.MonkeyPatch, before_retry: bool
+) -> None:
+    """The payload can still be of use to whoever restores a version of the envelope; people are told."""
+    world, task = replace_one()
+    fail_half_way(monkeypatch, world, task)
+    change_payload(world, task)
+    world.responder().work(INCIDENT_ID)
+    if before_retry:
+        world.responder().retry(INCIDENT_ID)
+        world.responder().work(INCIDENT_ID)
+    assert world.tasks()[task.transfer_id].state is TaskState.FAILED
+    assert PAYLOAD_NAME in world.container(task.transfer_id).objects
+    assert world.index.find_of(task.transfer_id)
+
+
+def test_no_row_is_left_of_a_container_that_is_not_there() -> None:
+    """Its transfer has ended, and nobody needs the key for it any more."""
+    world = World()
+    sent = world.send("bob", sender="dora")
+    del world.container(sent).objects[ENVELOPE_NAME]
+    world.answer(report(key_ids=kem_of(world, "bob")))
+    assert world.tasks()[sent].state is TaskState.DONE
+    assert world.index.find_of(sent) == []
 
 
 def test_a_container_of_which_a_part_was_removed_is_removed_all_the_same() -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from pqtransfer.crypto.envelope import seal_envelope
 from pqtransfer.crypto.keypairs import PublicKey
+from pqtransfer.crypto.manifest import sign_manifest
 from pqtransfer.protection.incidents import Task, TaskState
 from pqtransfer.transfers.container import open_data_key, read_envelope, read_manifest
 from pqtransfer.transfers.folder import ENVELOPE_NAME, MANIFEST_NAME, PAYLOAD_NAME
@@ -109,6 +110,13 @@ def sign_by_reader(world: World, task: Task) -> None:
     seal_again(world, task, [world.identities[name].kem.public_key for name in ("alice", "bob")], "alice")
 
 
+def leave_unnamed(world: World, task: Task) -> None:
+    """Neither a digest nor its sender says whose model it holds: `find_current` would not follow it."""
+    container = world.container(task.replacement_id)
+    body = read_manifest(container).body.model_copy(update={"plaintext_sha256": None, "metadata": {}})
+    container.put(MANIFEST_NAME, sign_manifest(body, world.identities["dora"].signing).to_json())
+
+
 def wrap_to_lost_key(world: World, task: Task) -> None:
     lost = next(key for key in world.registry.load("bob").keys if key.key_id in kem_of(world, "bob")).public_key
     keys = [*(world.identities[name].kem.public_key for name in ("alice", "bob")), lost]
@@ -126,6 +134,7 @@ def wrap_to_lost_key(world: World, task: Task) -> None:
         lock_out,
         sign_by_reader,
         wrap_to_lost_key,
+        leave_unnamed,
     ],
 )
 def test_a_new_container_that_is_not_the_old_one_replaces_nothing(spoil: Callable[[World, Task], None]) -> None:
