@@ -116,15 +116,19 @@ def _connect_alerts(bus: str) -> EventBridgeAlerts:
 
 
 def _connect_recoverer(settings: ProcessAlertsSettings) -> FleetRecoverer:
-    return _make_recoverer(settings.cluster, settings.queue_url, settings.dead_letter_queue_url)
+    return _make_recoverer(
+        settings.cluster, settings.transfers_table, settings.queue_url, settings.dead_letter_queue_url
+    )
 
 
 @cache
-def _make_recoverer(cluster: str, queue_url: str, dead_letter_queue_url: str) -> FleetRecoverer:
+def _make_recoverer(cluster: str, transfers_table: str, queue_url: str, dead_letter_queue_url: str) -> FleetRecoverer:
     session, config = make_session(), client_config()
     return FleetRecoverer(
         ecs=session.client("ecs", config=config),
         sqs=session.client("sqs", config=config),
+        work=_connect_ledger(transfers_table),
+        now=lambda: datetime.now(UTC),
         cluster=cluster,
         queue_url=queue_url,
         dead_letter_queue_url=dead_letter_queue_url,

@@ -1,10 +1,14 @@
-"""Sends what is due of an alert: claimed first, so that one at a time does it; recorded; and settled afterwards."""
+"""Sends what is due of an alert: claimed first, so that one at a time does it; recorded; and settled afterwards.
+
+What was sent is settled whether or not the audit log takes it: it is not sent again, and is due until it is recorded.
+"""
 
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from pqtransfer.audit.trail import AuditTrail
+from pqtransfer.errors import PqtransferError
 from pqtransfer.operations.alert_records import AlertMovedError, AlertRecord, AlertStore
 from pqtransfer.operations.alerting import NOTIFICATION_FAILED, AlertRules
 from pqtransfer.operations.alerts import Alert, Alerts, AlertSeverity
@@ -13,10 +17,20 @@ from pqtransfer.operations.deliveries import Delivery
 from pqtransfer.recording.alerts import AlertFacts
 
 TRIES_AT_MOST = 20
+NEVER_ENDED = "each try of it was interrupted"
 
 logger = logging.getLogger(__name__)
 
-Outcomes = dict[tuple[int, str], Sent]
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a try ended, and whether the audit log has it."""
+
+    sent: Sent
+    is_recorded: bool
+
+
+Outcomes = dict[tuple[int, str], Outcome]
 
 
 @dataclass(frozen=True)
@@ -42,24 +56,34 @@ class Deliverer:
         claimed = self._write(record, rules, self._claim)
         if claimed is None:
             return record  # somebody else was faster, and sends it
-        mine = [each for each in claimed.deliveries if each.claimed_by == self.run_id]
+        for delivery in due:
+            if delivery.is_used_up:
+                self._give_up(claimed, delivery, delivery.last_error or NEVER_ENDED, rules)
+        mine = [each for each in claimed.deliveries if each.claimed_by == self.run_id and each.due_at > rules.now]
         outcomes: Outcomes = {}
+        unrecorded: PqtransferError | None = None
         for delivery in mine:
-            sent = self.sender.send(claimed, delivery)
-            self.trail.record(self.facts.delivered(claimed, delivery, error=sent.error))
-            outcomes[delivery.number, delivery.channel] = sent
+            sent = Sent() if delivery.is_told else self.sender.send(claimed, delivery)
             if sent.error is not None:
                 logger.warning("a notification failed: %s: %s", delivery.channel, sent.error)
-        return self._settle(claimed, rules, outcomes)
+            try:
+                self.trail.record(self.facts.delivered(claimed, delivery, error=sent.error))
+                outcomes[delivery.number, delivery.channel] = Outcome(sent, is_recorded=True)
+            except PqtransferError as error:
+                outcomes[delivery.number, delivery.channel] = Outcome(sent, is_recorded=False)
+                unrecorded = error
+        settled = self._settle(claimed, rules, outcomes)
+        if unrecorded is not None:
+            raise unrecorded
+        return settled
 
     def _claim(self, record: AlertRecord, rules: AlertRules) -> tuple[Delivery, ...]:
-        return tuple(
-            each.claim(by=self.run_id, at=rules.now) if each.due_at <= rules.now else each for each in record.deliveries
-        )
+        left = (each for each in record.deliveries if each.due_at > rules.now or not each.is_used_up)
+        return tuple(each.claim(by=self.run_id, at=rules.now) if each.due_at <= rules.now else each for each in left)
 
     def _settle(self, record: AlertRecord, rules: AlertRules, outcomes: Outcomes) -> AlertRecord:
         def settle(current: AlertRecord, rules: AlertRules) -> tuple[Delivery, ...]:
-            settled = (self._settle_one(current, each, rules, outcomes) for each in current.deliveries)
+            settled = (self._settle_one(each, rules, outcomes) for each in current.deliveries)
             return tuple(each for each in settled if each is not None)
 
         current: AlertRecord | None = record
@@ -68,24 +92,30 @@ class Deliverer:
                 return record
             written = self._write(current, rules, settle)
             if written is not None:
+                self._give_up_each(current, written, rules, outcomes)
                 return written
             current = self.store.find(record.alert_id)
         raise AlertMovedError(record.alert_id)
 
-    def _settle_one(
-        self, record: AlertRecord, delivery: Delivery, rules: AlertRules, outcomes: Outcomes
-    ) -> Delivery | None:
-        sent = outcomes.get((delivery.number, delivery.channel))
-        if sent is None or delivery.claimed_by != self.run_id:
+    def _settle_one(self, delivery: Delivery, rules: AlertRules, outcomes: Outcomes) -> Delivery | None:
+        outcome = outcomes.get((delivery.number, delivery.channel))
+        if outcome is None or delivery.claimed_by != self.run_id:
             return delivery
+        sent = outcome.sent
         if sent.error is None:
+            return None if outcome.is_recorded else delivery.keep_told(at=rules.now)
+        if sent.is_final:
             return None
-        later = None
-        if not sent.is_final:
-            later = delivery.postpone(at=rules.now, error=sent.error, retry_after=sent.retry_after)
-        if later is None:
-            self._give_up(record, delivery, sent.error, rules)
-        return later
+        return delivery.postpone(at=rules.now, error=sent.error, retry_after=sent.retry_after)
+
+    def _give_up_each(self, before: AlertRecord, after: AlertRecord, rules: AlertRules, outcomes: Outcomes) -> None:
+        """Say so of each that failed and is not tried again, now that this is written."""
+        left = {(each.number, each.channel) for each in after.deliveries}
+        for delivery in before.deliveries:
+            name = delivery.number, delivery.channel
+            error = outcomes[name].sent.error if name in outcomes else None
+            if error is not None and name not in left:
+                self._give_up(after, delivery, error, rules)
 
     def _give_up(self, record: AlertRecord, delivery: Delivery, error: str, rules: AlertRules) -> None:
         """Others are told, over the channels that are left."""

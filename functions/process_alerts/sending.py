@@ -64,4 +64,4 @@ class ChannelSender:
 
 def name_delivery(record: AlertRecord, delivery: Delivery) -> str:
     """The same for the same page over the same channel, however often it is tried."""
-    return f"{record.occurrence}-{delivery.number}-{delivery.channel}"
+    return f"{delivery.occurrence or record.occurrence}-{delivery.number}-{delivery.channel}"

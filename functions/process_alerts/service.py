@@ -79,9 +79,10 @@ class AlertService:
         return self.change(signal.alert_id, lambda rules, record: rules.take(record, signal))
 
     def tick(self) -> int:
-        """The clock: look around, then go on with every alert that is due; how many. One that fails holds up none."""
-        for signal in self.watch.look(at=self.now(), alerts=self.store.list_open()):
-            self.take_signal(signal)
+        """The clock: go on with every alert that is due, then look around; how many were due.
+
+        One that fails holds up none, nor does a look that fails: the run counts as failed when all else is done.
+        """
         due = self.store.list_due(at=self.now(), limit=DUE_AT_MOST)
         failed: PqtransferError | None = None
         for alert_id in due:
@@ -92,9 +93,26 @@ class AlertService:
             except PqtransferError as error:
                 logger.exception("an alert could not be gone on with", extra={"alert_id": alert_id})
                 failed = error
+        failed = self._look_around() or failed
         if failed is not None:
             raise failed
         return len(due)
+
+    def _look_around(self) -> PqtransferError | None:
+        """Take what no event tells of; what went wrong with it last."""
+        failed: PqtransferError | None = None
+        try:
+            seen = self.watch.look(at=self.now(), alerts=self.store.list_open()) if self.has_time() else ()
+        except PqtransferError as error:
+            logger.exception("nobody could look for transfers that stand still")
+            return error
+        for signal in seen:
+            try:
+                self.take_signal(signal)
+            except PqtransferError as error:
+                logger.exception("what was seen could not be taken", extra={"alert_id": signal.alert_id})
+                failed = error
+        return failed
 
     def acknowledge(self, alert_id: str, *, by: str, is_over: bool) -> AlertRecord:
         """Somebody takes care of an alert, or says that it is over.

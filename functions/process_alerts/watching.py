@@ -1,7 +1,8 @@
 """Looks for transfers that stand still: RUNNING, and nobody has renewed the lease for much longer than it lasts.
 
 Such a transfer's message has come back by then, so another worker should have taken it; and the worker that had it has
-died without its task, or hangs. Both have the fleet as their cause: people are told once.
+died without its task, or hangs, unless it gave the transfer back. Both have the fleet as their cause: people are told
+once.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,8 @@ from pqtransfer.operations.alert_records import AlertRecord
 from pqtransfer.operations.alerts import AlertSeverity
 from pqtransfer.operations.aws_events import FLEET_CAUSE
 from pqtransfer.operations.signals import Phase, Signal, fit
-from pqtransfer.transfers.ledger import TransferLedger, TransferRecord, TransferState
+from pqtransfer.transfers.ledger import TransferRecord, TransferState, was_given_back
+from pqtransfer.transfers.live import FleetWork
 
 STALLED, HUNG = "transfer-stalled", "worker-hung"
 SUBJECTS = {STALLED: "transfer_id", HUNG: "worker"}
@@ -28,14 +30,14 @@ TOLD_AT_MOST = 8
 class StallWatch:
     """`Watch` over the ledger."""
 
-    ledger: TransferLedger
+    work: FleetWork
 
     def look(self, *, at: datetime, alerts: Sequence[AlertRecord]) -> Sequence[Signal]:
-        running = self.ledger.list_recent(sender=None, state=TransferState.RUNNING, limit=LOOKED_AT)
-        stalled = [each for each in running if is_stalled(each, at=at)]
+        stalled = [each for each in self.work.list_claimed(limit=LOOKED_AT) if is_stalled(each, at=at)]
+        hung = {each.owner: each for each in stalled if each.owner and not was_given_back(each)}
         return [
             *_compare(STALLED, {each.transfer_id: each for each in stalled}, alerts, at),
-            *_compare(HUNG, {each.owner: each for each in stalled if each.owner}, alerts, at),
+            *_compare(HUNG, hung, alerts, at),
         ]
 
 

@@ -4,9 +4,10 @@ The sparse index `due-index` holds what the clock has something to do with, by i
 it, and nothing is ever scanned. Partition `SILENCES` holds silences, and `UNKNOWN` the events that nobody understood.
 """
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from boto3.dynamodb.conditions import Attr, Key
 from pydantic import ValidationError
@@ -29,6 +30,11 @@ UNKNOWN = "UNKNOWN"
 UNKNOWN_BODY_LIMIT = 100_000
 """Characters. A row has 400 KiB at most."""
 OPEN_AT_MOST = 1_000
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
 
 
 class AlertDamagedError(IntegrityError):
@@ -79,7 +85,7 @@ class DynamoAlertStore:
         return written
 
     def list_open(self) -> Sequence[AlertRecord]:
-        found = [self.find(alert_id) for alert_id in self._query_due(limit=OPEN_AT_MOST)]
+        found = _read_each(self._query_due(limit=OPEN_AT_MOST), self.find)
         return [each for each in found if each is not None and each.is_open]
 
     def list_due(self, *, at: datetime, limit: int) -> Sequence[str]:
@@ -88,8 +94,7 @@ class DynamoAlertStore:
     def list_silences(self, *, at: datetime) -> Sequence[Silence]:
         with translated(action="list the silences"):
             answer = self._table.query(KeyConditionExpression=Key("alert_id").eq(SILENCES), ConsistentRead=True)
-        silences = [_read_silence(item) for item in answer["Items"]]
-        return [each for each in silences if each.expires_at > at]
+        return [each for each in _read_each(answer["Items"], _read_silence) if each.expires_at > at]
 
     def add_silence(self, silence: Silence) -> None:
         with translated(action="silence alerts"):
@@ -134,6 +139,15 @@ class DynamoAlertStore:
                 break
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
         return found
+
+
+def _read_each(found: Iterable[T], read: Callable[[T], R]) -> Iterator[R]:
+    """What can be read: one row that is damaged must not hide the others."""
+    for each in found:
+        try:
+            yield read(each)
+        except AlertDamagedError as error:
+            logger.error("left out: %s", error)
 
 
 def _to_milliseconds(at: datetime) -> int:

@@ -84,6 +84,10 @@ class DynamoTransferLedger:
     def list_recent(self, *, sender: str | None, state: TransferState | None, limit: int) -> Iterator[TransferRecord]:
         return self._lists.list_recent(sender=sender, state=state, limit=limit)
 
+    def list_claimed(self, *, limit: int) -> list[TransferRecord]:
+        """`FleetWork.list_claimed`."""
+        return self._lists.list_claimed(limit=limit)
+
     def list_live(self, state: TransferState, *, limit: int) -> list[LiveTransfer]:
         """`LiveTransfers.list_live`."""
         return self._lists.list_live(state, limit=limit)

@@ -2,10 +2,14 @@
 
 import json
 import re
+from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from pqtransfer.aws.failures import translated
 from pqtransfer.operations.recovery import RecoveryKind, RecoveryOutcome
+from pqtransfer.transfers.ledger import was_given_back
+from pqtransfer.transfers.live import FleetWork
 
 if TYPE_CHECKING:
     from mypy_boto3_ecs import ECSClient
@@ -16,6 +20,8 @@ MESSAGES_AT_MOST = 100
 RECEIVES_AT_MOST = 2 * MESSAGES_AT_MOST
 TASKS_AT_MOST = 100
 """Of one call to ECS."""
+LEASES_AT_MOST = 2_000
+"""That are looked at before a worker is stopped."""
 HIDDEN_SECONDS = 60
 WAIT_SECONDS = 2
 """A receive that waits asks every server of SQS; one that does not may find nothing in a queue that is not empty."""
@@ -34,6 +40,8 @@ class FleetRecoverer:
         *,
         ecs: "ECSClient",
         sqs: "SQSClient",
+        work: FleetWork,
+        now: Callable[[], datetime],
         cluster: str,
         queue_url: str,
         dead_letter_queue_url: str,
@@ -41,6 +49,8 @@ class FleetRecoverer:
     ) -> None:
         self._ecs = ecs
         self._sqs = sqs
+        self._work = work
+        self._now = now
         self._cluster = cluster
         self._queue_url = queue_url
         self._dead_letter_queue_url = dead_letter_queue_url
@@ -53,20 +63,33 @@ class FleetRecoverer:
             CloudError: AWS refused, or does not answer.
         """
         if kind is RecoveryKind.REPLACE_TASK:
-            return self._replace_task(target)
+            return self._replace_task(target) if target.startswith("arn:") else self._replace_worker(target)
         if kind is RecoveryKind.ROLL_BACK:
             return self._roll_back(target)
         if kind is RecoveryKind.REDRIVE:
             return self._redrive(target)
         return self._restart_transfer(target)
 
-    def _replace_task(self, target: str) -> Outcome:
-        """Stop a task, by its ARN or by its worker's name; its service starts another. What it worked on goes on
-        elsewhere from its checkpoint.
+    def _replace_worker(self, worker: str) -> Outcome:
+        """Stop the task of a worker that let a lease run out. Not if it holds another that is live, nor if the task
+        started after that lease had ended: then it has the address of one that is gone, and is well.
         """
-        task_arn = target if target.startswith("arn:") else self._find_task(target)
-        if task_arn is None:
+        held = [each for each in self._work.list_claimed(limit=LEASES_AT_MOST) if each.owner == worker]
+        ends = [each.lease_expires_at for each in held if each.lease_expires_at and not was_given_back(each)]
+        if not ends:
+            return RecoveryOutcome.NOTHING_TO_DO, "it holds no transfer any more"
+        if max(ends) >= self._now():
+            return RecoveryOutcome.NOTHING_TO_DO, "it holds a lease that has not ended: it works"
+        task = self._find_task(worker)
+        if task is None:
             return RecoveryOutcome.NOTHING_TO_DO, "no task that runs has a worker of this name"
+        started_at = task.get("startedAt")
+        if started_at is None or started_at >= max(ends):
+            return RecoveryOutcome.NOTHING_TO_DO, "the task that has its address now started after its lease had ended"
+        return self._replace_task(str(task["taskArn"]))
+
+    def _replace_task(self, task_arn: str) -> Outcome:
+        """Stop a task; its service starts another. What it worked on goes on elsewhere from its checkpoint."""
         with translated(action=f"look at task {task_arn}"):
             found = self._ecs.describe_tasks(cluster=self._cluster, tasks=[task_arn])["tasks"]
         if not found or found[0].get("lastStatus") == "STOPPED":
@@ -75,7 +98,7 @@ class FleetRecoverer:
             self._ecs.stop_task(cluster=self._cluster, task=task_arn, reason="pqtransfer: its health check fails")
         return RecoveryOutcome.DONE, "stopped; the service starts another"
 
-    def _find_task(self, worker: str) -> str | None:
+    def _find_task(self, worker: str) -> Any:
         """The task of a worker, which has the name of its host in its own: its address in the network."""
         with translated(action="list the tasks of the workers"):
             listed = self._ecs.list_tasks(cluster=self._cluster, desiredStatus="RUNNING", maxResults=TASKS_AT_MOST)
@@ -83,7 +106,7 @@ class FleetRecoverer:
             return None
         with translated(action="look at the tasks of the workers"):
             found = self._ecs.describe_tasks(cluster=self._cluster, tasks=listed["taskArns"])["tasks"]
-        return next((str(each["taskArn"]) for each in found if is_on_host(worker, each)), None)
+        return next((each for each in found if is_on_host(worker, each)), None)
 
     def _roll_back(self, service_arn: str) -> Outcome:
         """Go back to the task definition before, unless the circuit breaker has."""

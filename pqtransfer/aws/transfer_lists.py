@@ -8,12 +8,13 @@ import logging
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from boto3.dynamodb.conditions import Key
+from boto3.dynamodb.conditions import Attr, Key
 
 from pqtransfer.aws.failures import CloudUnavailableError, translated
 from pqtransfer.aws.transfer_items import LIVE_INDEX, SENDER_INDEX, STATE_INDEX, read_live, read_record
 from pqtransfer.transfers.ledger import RecordDamagedError, TransferRecord, TransferState
 from pqtransfer.transfers.live import LiveTransfer, list_buckets
+from pqtransfer.transfers.request import TransferKind
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb.service_resource import Table
@@ -42,6 +43,28 @@ class TransferLists:
         ]
         once = {record.transfer_id: record for record in found}
         return iter(sorted(once.values(), key=lambda record: record.submitted_at, reverse=True)[:limit])
+
+    def list_claimed(self, *, limit: int) -> list[TransferRecord]:
+        """`FleetWork.list_claimed`: uploads are left out by the table, so that they take nobody's place."""
+        found: list[TransferRecord] = []
+        start: dict[str, Any] = {}
+        while len(found) < limit:
+            with translated(action="list the transfers that workers have claimed"):
+                page = self._table.query(
+                    IndexName=STATE_INDEX,
+                    KeyConditionExpression=Key("state").eq(TransferState.RUNNING),
+                    FilterExpression=Attr("kind").ne(TransferKind.UPLOAD),
+                    Limit=PAGE_ROWS,
+                    **start,
+                )
+            rows = self._read_rows([str(item["transfer_id"]) for item in page["Items"]])
+            found += [
+                each for each in rows if each.state is TransferState.RUNNING and each.kind is not TransferKind.UPLOAD
+            ]
+            if "LastEvaluatedKey" not in page:
+                break
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+        return found[:limit]
 
     def list_live(self, state: TransferState, *, limit: int) -> list[LiveTransfer]:
         """`LiveTransfers.list_live`: one page of each bucket, so that no bucket hides another."""

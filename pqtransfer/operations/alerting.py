@@ -207,7 +207,7 @@ class AlertRules:
             recoveries=prune_history(record.recoveries, at=self.now),
             recovers_at=None,
             recovery_failed=False,
-            deliveries=tuple(each for each in record.deliveries if each.claimed_by),
+            deliveries=tuple(each for each in record.deliveries if each.outlives_occurrence),
         )
         kind = PageKind.FLAPPING if is_flapping else PageKind.RAISED
         return Change(self._page(opened, kind), (kind,))
@@ -219,7 +219,7 @@ class AlertRules:
             acknowledged_until=None,
             silenced_until=None,
             recovers_at=None,
-            deliveries=tuple(each for each in record.deliveries if each.claimed_by),
+            deliveries=tuple(each for each in record.deliveries if each.outlives_occurrence),
         )
         if record.paged_at is not None:
             ended = self._page(ended, PageKind.RESOLVED)
@@ -253,7 +253,14 @@ class AlertRules:
             return record.change(silenced_until=until)
         number = record.pages + 1
         deliveries = tuple(
-            Delivery(number=number, kind=kind, channel=route.channel, decided_at=self.now, due_at=self.now)
+            Delivery(
+                number=number,
+                kind=kind,
+                channel=route.channel,
+                occurrence=record.occurrence,
+                decided_at=self.now,
+                due_at=self.now,
+            )
             for route in self._choose_routes(record, kind)
         )
         paged = record.severity if record.is_open else record.paged_severity

@@ -66,15 +66,32 @@ class Delivery(BaseModel):
     number: int = Field(ge=1, description="of the page, counted in one occurrence of the alert")
     kind: PageKind
     channel: str
+    occurrence: str | None = Field(default=None, description="which occurrence of the alert it tells of")
     decided_at: AwareDatetime
     due_at: AwareDatetime
     tries: int = Field(default=0, ge=0)
     claimed_by: str | None = None
     last_error: str | None = Field(default=None, max_length=256)
+    is_told: bool = Field(default=False, description="it was sent, and only the audit log has not taken that")
+
+    @property
+    def is_used_up(self) -> bool:
+        """Whether it was tried as often as is allowed: whoever tried it last did not come back to say how it ended."""
+        return self.tries >= TRIES_AT_MOST and not self.is_told
+
+    @property
+    def outlives_occurrence(self) -> bool:
+        """Whether it is still to be done when its alert ends or opens anew: somebody has begun it, or waits for it."""
+        return self.claimed_by is not None or self.is_told or self.kind is PageKind.RESOLVED
 
     def claim(self, *, by: str, at: datetime) -> "Delivery":
         """The same, taken for a time by somebody who now tries it."""
         return self.model_copy(update={"claimed_by": by, "due_at": at + CLAIMED_FOR, "tries": self.tries + 1})
+
+    def keep_told(self, *, at: datetime) -> "Delivery":
+        """The same, sent, to be recorded later: never sent again, and never given up."""
+        pause = min(FIRST_PAUSE * (1 << min(self.tries, 8)), LONGEST_PAUSE)
+        return self.model_copy(update={"claimed_by": None, "due_at": at + pause, "is_told": True})
 
     def postpone(self, *, at: datetime, error: str, retry_after: timedelta | None) -> "Delivery | None":
         """The same, to be tried again later; None when it was tried as often as is allowed."""

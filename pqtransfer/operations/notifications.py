@@ -78,7 +78,7 @@ def write_document(record: AlertRecord, delivery: Delivery, *, environment: str)
         "format": FORMAT,
         "environment": environment,
         "alert_id": record.alert_id,
-        "occurrence": record.occurrence,
+        "occurrence": delivery.occurrence or record.occurrence,
         "notification": delivery.number,
         "kind": delivery.kind.value,
         "state": record.state.value,
@@ -151,7 +151,7 @@ def write_pagerduty(record: AlertRecord, delivery: Delivery, *, environment: str
     event: dict[str, Any] = {
         "routing_key": routing_key,
         "event_action": action,
-        "dedup_key": f"pqtransfer-{environment}-{record.occurrence}",
+        "dedup_key": f"pqtransfer-{environment}-{delivery.occurrence or record.occurrence}",
     }
     if action == "trigger":
         event["payload"] = {

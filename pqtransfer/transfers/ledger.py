@@ -308,15 +308,19 @@ def count_tries(record: TransferRecord) -> tuple[int, int]:
 
 
 def count_retries(record: TransferRecord) -> dict[str, int]:
-    """What the next claim writes as `retries`: a worker that gave nothing back before its lease expired is counted too.
+    """What the next claim writes as `retries`: a worker that let its lease expire is counted too."""
+    if record.state is not TransferState.RUNNING or was_given_back(record):
+        return dict(record.retries)
+    return add_retry(record.retries, WORKER_LOST)
+
+
+def was_given_back(record: TransferRecord) -> bool:
+    """Whether the worker that is named in it gave it back, so that nobody holds it.
 
     A lease that was given back ends before the progress that was stored with it; any other ends after it.
     """
     expires_at, told_at = record.lease_expires_at, record.progress_at
-    was_given_back = expires_at is not None and told_at is not None and expires_at < told_at
-    if record.state is not TransferState.RUNNING or was_given_back:
-        return dict(record.retries)
-    return add_retry(record.retries, WORKER_LOST)
+    return expires_at is not None and told_at is not None and expires_at < told_at
 
 
 def add_retry(retries: Mapping[str, int], cause: str) -> dict[str, int]:

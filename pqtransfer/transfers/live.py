@@ -51,6 +51,13 @@ class LiveTransfers(Protocol):
         """
 
 
+class FleetWork(Protocol):
+    """What the workers of the fleet have claimed. What is read may be a second old."""
+
+    def list_claimed(self, *, limit: int) -> list[TransferRecord]:
+        """RUNNING transfers, those submitted first first; not uploads, which a site's host claims for itself."""
+
+
 def name_bucket(state: TransferState, transfer_id: str) -> str | None:
     """The bucket of a transfer in this state; None for one that has ended."""
     if state not in LIVE_STATES:

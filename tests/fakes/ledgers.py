@@ -23,7 +23,7 @@ from pqtransfer.transfers.ledger import (
     require_supersedable,
 )
 from pqtransfer.transfers.live import LiveTransfer, show_live
-from pqtransfer.transfers.request import TransferRequest
+from pqtransfer.transfers.request import TransferKind, TransferRequest
 
 
 class InMemoryLedger:
@@ -58,6 +58,12 @@ class InMemoryLedger:
             if sender in (None, record.request.sender) and state in (None, record.state)
         ]
         return iter(chosen[:limit])
+
+    def list_claimed(self, *, limit: int) -> list[TransferRecord]:
+        self._require_reachable()
+        oldest_first = sorted(self.records.values(), key=lambda record: record.submitted_at)
+        running = (each for each in oldest_first if each.state is TransferState.RUNNING)
+        return [each for each in running if each.kind is not TransferKind.UPLOAD][:limit]
 
     def list_live(self, state: TransferState, *, limit: int) -> list[LiveTransfer]:
         self._require_reachable()

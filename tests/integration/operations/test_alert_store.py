@@ -128,3 +128,15 @@ def test_a_row_that_cannot_be_read_is_said_to_be_so(table: object) -> None:
     table.put_item(Item={"alert_id": "ab" * 10, "item": "ALERT", "alert": "{}"})  # type: ignore[attr-defined]
     with pytest.raises(AlertDamagedError):
         DynamoAlertStore(table).find("ab" * 10)  # type: ignore[arg-type]
+
+
+def test_a_row_that_cannot_be_read_hides_no_other(table: object) -> None:
+    """Lists leave it out, and the log says so."""
+    store = DynamoAlertStore(table)  # type: ignore[arg-type]
+    record = RULES.take(None, make_signal()).record
+    store.save(record, due_at=NOW, expires_at=None)
+    damaged = {"alert_id": "ab" * 10, "item": "ALERT", "alert": "{}", "due": "due", "due_at": 1}
+    table.put_item(Item=damaged)  # type: ignore[attr-defined]
+    table.put_item(Item={"alert_id": "SILENCES", "item": "s-0", "silence": "{}"})  # type: ignore[attr-defined]
+    assert [each.alert_id for each in store.list_open()] == [record.alert_id]
+    assert store.list_silences(at=NOW) == []

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
@@ -11,9 +12,15 @@ from moto import mock_aws
 from pqtransfer.aws.failures import CloudError
 from pqtransfer.aws.recovery import MESSAGES_AT_MOST, FleetRecoverer, is_about, name_previous
 from pqtransfer.operations.recovery import RecoveryKind, RecoveryOutcome
+from pqtransfer.transfers.ledger import Progress
+from pqtransfer.transfers.request import TransferRequest
+from tests.fakes.ledgers import InMemoryLedger
+from tests.unit.operations.alert_samples import NOW, after
 
 CLUSTER = "pqtransfer-dev"
 FAMILY = "worker"
+LOOKED_AT = after(minutes=10)
+WORKER = "ip-10-40-1-2.eu-central-1.compute.internal-1"
 
 
 class Fleet:
@@ -33,11 +40,19 @@ class Fleet:
         self.service = made["service"]["serviceArn"]
         self.queue = self.sqs.create_queue(QueueName="requests")["QueueUrl"]
         self.dead = self.sqs.create_queue(QueueName="dead")["QueueUrl"]
+        self.work = InMemoryLedger()
         self.recoverer = self.make_recoverer(self.sqs, wait_seconds=0)
 
     def make_recoverer(self, sqs: Any, **waits: int) -> FleetRecoverer:
         return FleetRecoverer(
-            ecs=self.ecs, sqs=sqs, cluster=CLUSTER, queue_url=self.queue, dead_letter_queue_url=self.dead, **waits
+            ecs=self.ecs,
+            sqs=sqs,
+            work=self.work,
+            now=lambda: LOOKED_AT,
+            cluster=CLUSTER,
+            queue_url=self.queue,
+            dead_letter_queue_url=self.dead,
+            **waits,
         )
 
     def register(self) -> None:
@@ -65,8 +80,11 @@ class Fleet:
 class StubEcs:
     """The answers that moto has none for: a deployment that failed, a task that runs."""
 
-    def __init__(self, fleet: Fleet, *, rollout: str = "FAILED", task_status: str = "RUNNING") -> None:
+    def __init__(
+        self, fleet: Fleet, *, rollout: str = "FAILED", task_status: str = "RUNNING", started_at: datetime = NOW
+    ) -> None:
         self._ecs, self._rollout, self._task_status = fleet.ecs, rollout, task_status
+        self._started_at = started_at
         self.stopped: list[str] = []
 
     def describe_services(self, **arguments: Any) -> Any:
@@ -83,7 +101,12 @@ class StubEcs:
         attached = {"arn:b": [{"details": [{"name": "subnetId", "value": "s"}, address]}]}
         return {
             "tasks": [
-                {"taskArn": each, "lastStatus": self._task_status, "attachments": attached.get(each, [])}
+                {
+                    "taskArn": each,
+                    "lastStatus": self._task_status,
+                    "startedAt": self._started_at,
+                    "attachments": attached.get(each, []),
+                }
                 for each in tasks
             ]
         }
@@ -106,8 +129,28 @@ def fleet(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fleet]:
 
 def with_ecs(fleet: Fleet, ecs: Any) -> FleetRecoverer:
     return FleetRecoverer(
-        ecs=ecs, sqs=fleet.sqs, cluster=CLUSTER, queue_url=fleet.queue, dead_letter_queue_url=fleet.dead
+        ecs=ecs,
+        sqs=fleet.sqs,
+        work=fleet.work,
+        now=lambda: LOOKED_AT,
+        cluster=CLUSTER,
+        queue_url=fleet.queue,
+        dead_letter_queue_url=fleet.dead,
     )
+
+
+def claim(fleet: Fleet, number: int, *, owner: str, until: datetime) -> Any:
+    transfer_id = f"0198c0de-0000-7000-8000-{number:012}"
+    request = TransferRequest(
+        transfer_id=transfer_id,
+        kind="encrypt",
+        source="s3://site/model",
+        sender="alice",
+        recipients=("bob",),
+        correlation_id="c-1",
+    )
+    fleet.work.submit(request, at=NOW)
+    return fleet.work.claim(transfer_id, owner=owner, at=NOW, lease_expires_at=until)
 
 
 @pytest.mark.requirement("D3.5")
@@ -133,8 +176,36 @@ def test_a_task_is_stopped_once(fleet: Fleet, status: str, stopped: list[str]) -
 def test_a_worker_without_heartbeat_is_found_by_its_host(fleet: Fleet, worker: str, stopped: list[str]) -> None:
     """Its task is stopped, and no other."""
     ecs = StubEcs(fleet)
+    claim(fleet, 1, owner=worker, until=after(minutes=1))
     with_ecs(fleet, ecs).recover(RecoveryKind.REPLACE_TASK, worker)
     assert ecs.stopped == stopped
+
+
+def test_a_task_with_the_address_of_a_worker_that_is_gone_is_left_alone(fleet: Fleet) -> None:
+    """It started after the lease had ended: it is another."""
+    ecs = StubEcs(fleet, started_at=after(minutes=2))
+    claim(fleet, 1, owner=WORKER, until=after(minutes=1))
+    outcome, _ = with_ecs(fleet, ecs).recover(RecoveryKind.REPLACE_TASK, WORKER)
+    assert (outcome, ecs.stopped) == (RecoveryOutcome.NOTHING_TO_DO, [])
+
+
+@pytest.mark.parametrize("left", [timedelta(0), timedelta(minutes=1)])
+def test_a_worker_that_holds_a_live_lease_is_left_alone(fleet: Fleet, left: timedelta) -> None:
+    """It lost one transfer, and works on another."""
+    ecs = StubEcs(fleet)
+    claim(fleet, 1, owner=WORKER, until=after(minutes=1))
+    claim(fleet, 2, owner=WORKER, until=LOOKED_AT + left)
+    outcome, _ = with_ecs(fleet, ecs).recover(RecoveryKind.REPLACE_TASK, WORKER)
+    assert (outcome, ecs.stopped) == (RecoveryOutcome.NOTHING_TO_DO, [])
+
+
+def test_a_worker_that_gave_its_transfer_back_is_left_alone(fleet: Fleet) -> None:
+    """Its lease has ended, as it ended it."""
+    ecs = StubEcs(fleet)
+    lease = claim(fleet, 1, owner=WORKER, until=after(minutes=1))
+    fleet.work.release(lease, at=after(seconds=20), error=None, progress=Progress())
+    outcome, _ = with_ecs(fleet, ecs).recover(RecoveryKind.REPLACE_TASK, WORKER)
+    assert (outcome, ecs.stopped) == (RecoveryOutcome.NOTHING_TO_DO, [])
 
 
 @pytest.mark.requirement("D3.5")

@@ -37,11 +37,13 @@ FAILURE = Failure(code="SourceChanged", message="it changed; submit it again")
 PROGRESS = Progress(bytes_done=5, bytes_total=9, parts_done=1, parts_total=2, bytes_per_second=2.5, seconds_left=1.6)
 
 
-def make_request(transfer_id: str, *, sender: str = "alice", correlation_id: str = "c") -> TransferRequest:
+def make_request(
+    transfer_id: str, *, sender: str = "alice", correlation_id: str = "c", kind: str = "encrypt"
+) -> TransferRequest:
     return TransferRequest(
         transfer_id=transfer_id,
-        kind="encrypt",
-        source="s3://site/model",
+        kind=kind,
+        source=None if kind == "upload" else "s3://site/model",
         sender=sender,
         recipients=("bob",),
         correlation_id=correlation_id,
@@ -279,3 +281,15 @@ def test_a_row_that_is_no_transfer_hides_no_other(cloud: Cloud) -> None:
     for number, damage in enumerate(({"progress": "fast"}, {"attempt": "one"}, {"retries": "many"}, {"kind": "odd"})):
         table.put_item(Item={**good, "transfer_id": name(number + 10), **damage})
     assert [each.transfer_id for each in cloud.ledger.list_live(TransferState.SUBMITTED, limit=10)] == [IDS[0]]
+
+
+def test_what_workers_have_claimed_is_found_behind_any_number_of_uploads(cloud: Cloud) -> None:
+    """The oldest first, as many as asked for; what a site claims for itself takes no place."""
+    for number in range(130):
+        kind = "encrypt" if number in (110, 120, 125) else "upload"
+        at = BEGINNING + timedelta(seconds=number)
+        cloud.ledger.submit(make_request(name(number), kind=kind), at=at)
+        cloud.ledger.claim(name(number), owner="w", at=at, lease_expires_at=at + timedelta(seconds=LEASE_SECONDS))
+    cloud.ledger.submit(make_request(name(200)), at=BEGINNING)
+    assert [each.transfer_id for each in cloud.ledger.list_claimed(limit=2)] == [name(110), name(120)]
+    assert [each.transfer_id for each in cloud.ledger.list_claimed(limit=9)] == [name(110), name(120), name(125)]

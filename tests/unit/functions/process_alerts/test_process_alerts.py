@@ -10,7 +10,7 @@ from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.operations.alert_records import AlertState
 from pqtransfer.operations.alerts import AlertSeverity
 from pqtransfer.operations.channels import Sent
-from pqtransfer.operations.deliveries import TRIES_AT_MOST
+from pqtransfer.operations.deliveries import CLAIMED_FOR, TRIES_AT_MOST, PageKind
 from pqtransfer.operations.recovery import RecoveryKind, RecoveryOutcome
 from tests.fakes.crashes import CrashError
 from tests.unit.functions.process_alerts.world import World
@@ -222,3 +222,114 @@ def test_one_alert_that_cannot_be_gone_on_with_holds_up_no_other(world: World) -
     with pytest.raises(AuditUnavailableError):
         world.service().tick()
     assert world.sender.kinds().count("escalated") == 2
+
+
+@pytest.mark.parametrize("broken", ["look", "list_open"])
+def test_a_look_that_fails_does_not_stop_the_clock(world: World, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
+    """What is due is gone on with first; and the run counts as failed."""
+
+    def fail(*_: object, **__: object) -> object:
+        raise AuditUnavailableError("throttled")
+
+    world.service().take_signal(make_signal())
+    world.at = after(hours=1)
+    monkeypatch.setattr(world.watch if broken == "look" else world.store, broken, fail)
+    with pytest.raises(AuditUnavailableError):
+        world.service().tick()
+    assert "escalated" in world.sender.kinds()
+
+
+def test_what_was_seen_and_cannot_be_taken_holds_up_nothing_else(world: World) -> None:
+    """The rest is taken, and the run counts as failed."""
+    first, second = make_signal("a", cause="a"), make_signal("b", cause="b")
+    world.watch.signals = [first, second]
+    original = world.store.find
+
+    def find(alert_id: str) -> object:
+        if alert_id == first.alert_id:
+            raise AuditUnavailableError("no answer")
+        return original(alert_id)
+
+    world.store.find = find  # type: ignore[method-assign, assignment]
+    with pytest.raises(AuditUnavailableError):
+        world.service().tick()
+    assert set(world.store.records) == {second.alert_id}
+
+
+def test_a_page_is_sent_once_however_long_the_audit_log_does_not_answer(world: World) -> None:
+    """That it was sent is recorded when the log answers again."""
+    trail, original = world.trail, world.sender.send
+
+    def send(*arguments: object) -> Sent:
+        trail.failure = AuditUnavailableError("the queue does not answer")
+        return original(*arguments)  # type: ignore[arg-type]
+
+    world.sender.send = send  # type: ignore[method-assign, assignment]
+    with pytest.raises(AuditUnavailableError):
+        world.service().take_signal(make_signal())
+    for _ in range(2):
+        world.at += CLAIMED_FOR
+        with pytest.raises(AuditUnavailableError):
+            world.service().tick()
+    assert world.sender.kinds() == world.sender.kinds("oncall") == ["raised"]
+    assert trail.actions["alert.notify"] == 0
+    trail.failure = None
+    world.sender.send = original  # type: ignore[method-assign]
+    world.service().acknowledge(world.store.only.alert_id, by="jo", is_over=False)
+    world.at += timedelta(minutes=31)
+    world.service().tick()
+    assert world.sender.kinds() == ["raised"]
+    assert trail.actions["alert.notify"] == 3  # both that were sent, and the acknowledgement on call
+    assert world.store.only.deliveries == ()
+
+
+def test_a_page_that_ends_every_run_is_given_up(world: World) -> None:
+    """It was claimed as often as is allowed; nobody came back to say how that ended."""
+
+    def die(*_: object) -> Sent:
+        raise CrashError
+
+    original, world.sender.send = world.sender.send, die  # type: ignore[method-assign, assignment]
+    with pytest.raises(CrashError):
+        world.service().take_signal(make_signal())
+    deliveries = tuple(each.model_copy(update={"tries": TRIES_AT_MOST}) for each in world.store.only.deliveries)
+    world.store.records[world.store.only.alert_id] = world.store.only.change(deliveries=deliveries)
+    world.sender.send = original  # type: ignore[method-assign]
+    world.at += CLAIMED_FOR
+    world.service().tick()
+    assert world.sender.sent == []
+    assert [each.details["channel"] for each in world.alerts.raised] == ["email", "oncall"]
+    assert world.store.only.deliveries == ()
+
+
+def test_that_a_channel_is_given_up_is_said_after_it_is_written(world: World) -> None:
+    """An alert bus that does not answer has no page sent again."""
+    world.sender.answers["oncall"] = [Sent(error="it answers 404", is_final=True)] * 2
+
+    def fail(*_: object) -> None:
+        raise AuditUnavailableError("no bus")
+
+    world.alerts.raise_alert = fail  # type: ignore[method-assign]
+    with pytest.raises(AuditUnavailableError):
+        world.service().take_signal(make_signal())
+    assert world.store.only.deliveries == ()
+
+
+def test_an_end_that_could_not_be_told_outlives_a_reopening(world: World) -> None:
+    """It is told later, of the occurrence that ended: it closes no other."""
+    world.service().take_signal(make_signal())
+    first = world.store.only.occurrence
+    world.sender.answers["oncall"] = [Sent(error="it answers 500")]
+    world.at = after(minutes=1)
+    world.service().take_signal(cleared(at=world.at))
+    world.at = after(minutes=1, seconds=10)
+    world.service().take_signal(make_signal(at=world.at))
+    assert world.store.only.occurrence != first
+    world.run_until(after(minutes=4))
+    told = [(delivery.kind, delivery.occurrence) for name, delivery, _ in world.sender.sent if name == "oncall"]
+    assert told == [
+        (PageKind.RAISED, first),
+        (PageKind.RESOLVED, first),
+        (PageKind.RAISED, world.store.only.occurrence),
+        (PageKind.RESOLVED, first),
+    ]

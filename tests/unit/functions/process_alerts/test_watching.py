@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from functions.process_alerts.watching import STALLED_AFTER, TOLD_AT_MOST, StallWatch
+from functions.process_alerts.watching import HUNG, LOOKED_AT, STALLED, STALLED_AFTER, TOLD_AT_MOST, StallWatch
 from pqtransfer.operations.recovery import RecoveryKind
-from pqtransfer.transfers.ledger import TransferState
+from pqtransfer.transfers.ledger import Progress, TransferState
 from pqtransfer.transfers.request import TransferRequest
 from tests.fakes.ledgers import InMemoryLedger
 from tests.unit.functions.process_alerts.world import World
@@ -16,13 +16,13 @@ from tests.unit.operations.alert_samples import NOW, after
 LEASE = timedelta(seconds=60)
 
 
-def claim(ledger: InMemoryLedger, number: int, *, owner: str, at: datetime = NOW) -> Any:
+def claim(ledger: InMemoryLedger, number: int, *, owner: str, at: datetime = NOW, kind: str = "encrypt") -> Any:
     transfer_id = f"0198c0de-0000-7000-8000-{number:012}"
     ledger.submit(
         TransferRequest(
             transfer_id=transfer_id,
-            kind="encrypt",
-            source="s3://site/model",
+            kind=kind,
+            source=None if kind == "upload" else "s3://site/model",
             sender="alice",
             recipients=("bob",),
             correlation_id="c-1",
@@ -79,3 +79,31 @@ def test_what_goes_on_or_has_ended_is_left_alone(world: World) -> None:
     seen = StallWatch(world.ledger).look(at=after(hours=1), alerts=[])  # type: ignore[attr-defined]
     assert seen == []
     assert world.ledger.get(lease.transfer_id).state is TransferState.CANCELLED  # type: ignore[attr-defined]
+
+
+def test_a_worker_that_gave_its_transfer_back_does_not_hang(world: World) -> None:
+    """Nobody goes on with the transfer, which is told and tried; the worker is well and is left alone."""
+    lease = claim(world.ledger, 1, owner="ip-10-40-1-2-1")  # type: ignore[attr-defined]
+    world.ledger.release(lease, at=after(seconds=20), error=None, progress=Progress())  # type: ignore[attr-defined]
+    world.run_until(after(minutes=10))
+    assert {each.code for each in world.store.only.members} == {STALLED}
+    assert {kind for kind, _ in world.recoverer.done} == {RecoveryKind.RESTART_TRANSFER}
+
+
+def test_an_upload_that_a_site_gave_up_is_nothing_of_the_fleet(world: World) -> None:
+    """Its host claims it for itself: no worker can go on with it, and none hangs."""
+    claim(world.ledger, 1, owner="site-1", kind="upload")  # type: ignore[attr-defined]
+    world.run_until(after(hours=1))
+    assert world.store.records == {}
+
+
+def test_what_has_stood_still_longest_is_seen_among_many(world: World) -> None:
+    """However many were submitted after it, and however many uploads before it."""
+    ledger: InMemoryLedger = world.ledger  # type: ignore[attr-defined]
+    for number in range(LOOKED_AT):
+        claim(ledger, number, owner="site", at=after(minutes=-10), kind="upload")
+    claim(ledger, LOOKED_AT, owner="w-old")
+    for number in range(LOOKED_AT):
+        claim(ledger, LOOKED_AT + 1 + number, owner="w-new", at=after(minutes=9))
+    seen = StallWatch(ledger).look(at=after(minutes=10), alerts=[])
+    assert [(each.code, each.details.get("worker")) for each in seen] == [(STALLED, None), (HUNG, "w-old")]
