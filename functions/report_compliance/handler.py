@@ -64,6 +64,8 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     trust = S3TrustBucket(client, bucket=settings.audit_trust_bucket)
     memory = PartMemory(trust, since=since, until=until, framework=wanted.framework)
     part = memory.load() or Part(begin_activity(since, until))
+    if memory.began_again:
+        logger.warning("what was added up before cannot be read; the report begins again")
     checked = add_up(
         ReadAheadLogFiles(S3LogFiles(client, bucket=settings.audit_bucket)),
         trust.load_keys(settings.origin).to_policy(),

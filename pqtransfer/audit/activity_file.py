@@ -10,8 +10,8 @@ from pqtransfer.audit.events import AuditEvent, EventKind
 from pqtransfer.errors import IntegrityError
 
 FORMAT: Literal["pqtransfer-audit-activity/1"] = "pqtransfer-audit-activity/1"
-ACTIVITY_LIMIT_BYTES = 320 << 20
-"""Four lists of 2,000 events of 32 KiB, and 10,000 keys and actors; a usual month has some MiB."""
+ACTIVITY_LIMIT_BYTES = 64 << 20
+"""Some times of it are in memory while it is read. Four lists of 2,000 events of 8 KiB; a usual month has some MiB."""
 LISTS = ("transfers", "security", "denied", "changes")
 
 

@@ -3,14 +3,18 @@
 import hashlib
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 
 import boto3
 import pytest
 
 from functions.report_compliance import handler as reporting
-from pqtransfer.audit.report_model import ComplianceReport
-from tests.integration.audit_readers.conftest import BUCKET, CloudLog
+from functions.report_compliance import parts
+from pqtransfer.audit.activity_file import MalformedActivityError
+from pqtransfer.audit.cursors import CheckCursor
+from pqtransfer.audit.report_model import ComplianceReport, Framework
+from pqtransfer.audit.reporting import begin_activity
+from tests.integration.audit_readers.conftest import BUCKET, TRUST_BUCKET, CloudLog
 from tests.integration.audit_readers.test_archive_audit_log import Context
 from tests.unit.audit.months import BEGIN, END, make_month
 
@@ -79,6 +83,41 @@ def test_a_log_that_is_too_long_for_one_run_is_reported_by_several(cloud: CloudL
     in_parts = read_report(cloud, answers[-1])
     assert read_report(cloud, reporting.handler(wanted(), Context())) == in_parts
     assert take_from_bus(cloud, tap) == []
+
+
+@pytest.mark.parametrize("damaged", [b"{}\n{}", b"{", b""])
+def test_a_part_that_cannot_be_read_is_begun_again(cloud: CloudLog, damaged: bytes) -> None:
+    """And written over: the report comes to its end all the same, with every event once."""
+    cloud.events = make_month()[:600]
+    cloud.publish()
+    tap = tap_bus(cloud)
+    out_of_time = Context(milliseconds_left=1000)
+    assert reporting.handler(wanted(), out_of_time)["read"] == 256
+    take_from_bus(cloud, tap)
+    (path,) = [
+        each["Key"] for each in cloud.s3.list_objects_v2(Bucket=TRUST_BUCKET, Prefix="reporter/").get("Contents", [])
+    ]
+    cloud.s3.put_object(Bucket=TRUST_BUCKET, Key=path, Body=damaged)
+    assert reporting.handler(wanted(), out_of_time)["read"] == 256
+    assert reporting.handler(wanted(), out_of_time)["read"] == 512
+    assert reporting.handler(wanted(), Context())["events"] == 600
+
+
+def test_a_part_that_could_not_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is refused when it is kept, not by the next run."""
+    monkeypatch.setattr(parts, "ACTIVITY_LIMIT_BYTES", 10)
+    memory = parts.PartMemory(NoDocuments(), since=BEGIN, until=END, framework=Framework.ALL)
+    with pytest.raises(MalformedActivityError, match="at most 10"):
+        memory.save(parts.Part(begin_activity(BEGIN, END), cast("CheckCursor", object())))
+
+
+class NoDocuments:
+    """Holds nothing, and takes nothing."""
+
+    def find(self, path: str, *, limit_bytes: int) -> None: ...
+
+    def replace(self, path: str, data: bytes, *, etag: str | None) -> None:
+        raise AssertionError((path, data, etag))
 
 
 def read_report(cloud: CloudLog, answer: dict[str, Any]) -> ComplianceReport:
