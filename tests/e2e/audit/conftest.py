@@ -32,7 +32,9 @@ def scene(full_scene: Scene) -> Iterator[Scene]:
     full_scene.settle()
     full_scene.forget_alerts()
     yield full_scene
-    if full_scene.undo():
+    full_scene.undo()
+    if full_scene.is_mended:
+        full_scene.is_mended = False
         full_scene.invoke(full_scene.deployment.functions.witness_checkpoint, {})
         full_scene.settle()
         assert full_scene.check() == {}

@@ -68,6 +68,7 @@ class Scene:
         self._alerts_count_from = datetime.now(UTC)
         self._undo: list[Callable[[], object]] = []
         self._is_witness_held = False
+        self.is_mended = False
         self.log = S3LogStore(self.s3, bucket=self.bucket)
         self.states = DynamoStateStore(owner.client("dynamodb"), table=deployment.audit_state_table)
 
@@ -254,12 +255,12 @@ class Scene:
         """What else there is to mend."""
         self._undo.append(action)
 
-    def undo(self) -> bool:
-        """Mend everything; False when there was nothing."""
+    def undo(self) -> None:
+        """Mend everything."""
         actions, self._undo = self._undo, []
         for action in reversed(actions):
             action()
-        return bool(actions)
+        self.is_mended = self.is_mended or bool(actions)
 
     def find(self, path: str) -> bytes | None:
         return self.read(path) if path in self.list_keys(path) else None

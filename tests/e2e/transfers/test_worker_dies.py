@@ -56,11 +56,15 @@ def test_sigterm_gives_the_transfer_back_in_time(
     stage: Stage, model: Model, start_worker: StartWorker, make_link: MakeLink
 ) -> None:
     """A worker that cannot finish in time ends by itself; the message is there at once, and no lease has to expire."""
-    link = make_link(bytes_per_second=10e6)
+    link = make_link()
+    link.stop_after(PART_BYTES + PART_BYTES // 2)
     first = start_worker(data_endpoint_url=link.url, stop_timeout_seconds=10, lease_seconds=60, **ONE_IN_FLIGHT)
     transfer_id = stage.submit(model)
+    link.wait_until_stopped()
     stage.wait_for_parts(transfer_id, 1)
+    link.pace(bytes_per_second=4e6)  # four seconds for what is in flight, half a minute for all of it
     first.terminate()
+    link.go_on()
     wait_for("a worker that takes no more", lambda: first.read_health().get("ready") is False or None)
     assert wait_for("the end of the worker", lambda: first.exit_code if not first.is_running else None) == 0
     kept = stage.recorded_parts(transfer_id)
