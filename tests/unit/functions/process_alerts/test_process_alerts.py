@@ -6,11 +6,13 @@ from datetime import timedelta
 import pytest
 
 from functions.process_alerts.orders import answer_order
+from functions.process_alerts.sending import name_delivery
 from pqtransfer.audit.trail import AuditUnavailableError
 from pqtransfer.operations.alert_records import AlertState
 from pqtransfer.operations.alerts import AlertSeverity
 from pqtransfer.operations.channels import Sent
 from pqtransfer.operations.deliveries import CLAIMED_FOR, TRIES_AT_MOST, PageKind
+from pqtransfer.operations.notifications import write_pagerduty
 from pqtransfer.operations.recovery import RecoveryKind, RecoveryOutcome
 from tests.fakes.crashes import CrashError
 from tests.unit.functions.process_alerts.world import World
@@ -333,3 +335,6 @@ def test_an_end_that_could_not_be_told_outlives_a_reopening(world: World) -> Non
         (PageKind.RAISED, world.store.only.occurrence),
         (PageKind.RESOLVED, first),
     ]
+    _, late, record = world.sender.sent[-1]
+    assert write_pagerduty(record, late, environment="dev", routing_key="k")["dedup_key"] == f"pqtransfer-dev-{first}"
+    assert name_delivery(record, late) == f"{first}-{late.number}-oncall"
