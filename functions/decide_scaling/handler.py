@@ -17,7 +17,7 @@ from pqtransfer.aws.events import EventBridgeBus
 from pqtransfer.aws.fleet import EcsFleet
 from pqtransfer.aws.function_telemetry import FunctionTelemetry
 from pqtransfer.aws.scaling_history import DynamoDecisionHistory
-from pqtransfer.aws.workload import FleetMetrics, QueueDepth, WaitingTransfers
+from pqtransfer.aws.workload import FleetMetrics, QueueAge, QueueDepth, WaitingTransfers
 from pqtransfer.environment import load_settings
 from pqtransfer.operations.metrics import WORKERS_DESIRED
 
@@ -65,5 +65,6 @@ def _connect() -> Scaling:
             session, queue_url=settings.audit_queue_url, service="decide-scaling", spool_directory=None
         ),
         alerts=EventBridgeAlerts(bus),
+        read_age=QueueAge.open(session, queue_url=settings.queue_url).read,
         publish=lambda seen: telemetry.put(measure_queue(seen)),
     )

@@ -61,9 +61,14 @@ def ignore_observation(_seen: Observation) -> None:
     """Nobody else wants to know."""
 
 
+def know_no_age(_now: datetime) -> float | None:
+    """Nobody measures how old the oldest message is."""
+    return None
+
+
 @dataclass(frozen=True)
 class Scaling:
-    """Scales one service by its ports. `publish` is told of what was seen."""
+    """Scales one service by its ports. `publish` is told of what was seen; `read_age` is of the queue, in seconds."""
 
     service: str
     policy: ScalingPolicy
@@ -75,6 +80,7 @@ class Scaling:
     trail: AuditTrail
     alerts: Alerts
     publish: Callable[[Observation], None] = ignore_observation
+    read_age: Callable[[datetime], float | None] = know_no_age
 
     def run(self, *, now: datetime, correlation_id: str) -> Decision | None:
         """Decide, and carry it out; None when another run did.
@@ -115,6 +121,7 @@ class Scaling:
             messages_waiting=waiting,
             messages_in_flight=in_flight,
             oldest_waiting=_try("what waits", lambda: self.backlog.read(now=now)),
+            oldest_message_seconds=_try("the age of the queue", lambda: self.read_age(now)),
             protected=_try("the protection of tasks", self.fleet.count_protected),
             cpu_percent=cpu or None,
             # Measured over all tasks; those that do nothing move nothing.

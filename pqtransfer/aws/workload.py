@@ -122,6 +122,41 @@ class FleetMetrics:
         return {"Id": id_, "MetricStat": {"Metric": metric, "Period": MINUTE_SECONDS, "Stat": "Average"}}
 
 
+class QueueAge:
+    """How long the oldest message of a queue has been there, as SQS measures it."""
+
+    def __init__(self, client: Any, *, queue_name: str) -> None:
+        self._client = client
+        self._queue_name = queue_name
+
+    @classmethod
+    def open(cls, session: Session, *, queue_url: str) -> "QueueAge":
+        """The age of a queue in a session's account."""
+        return cls(session.client("cloudwatch", config=client_config()), queue_name=queue_url.rpartition("/")[2])
+
+    def read(self, now: datetime) -> float | None:
+        """Seconds, as they were measured last; None when they were not.
+
+        Raises:
+            CloudError: CloudWatch could not be asked.
+        """
+        metric = {
+            "Namespace": "AWS/SQS",
+            "MetricName": "ApproximateAgeOfOldestMessage",
+            "Dimensions": [{"Name": "QueueName", "Value": self._queue_name}],
+        }
+        stat = {"Metric": metric, "Period": MINUTE_SECONDS, "Stat": "Maximum"}
+        with translated(action="look at the age of the transfer queue"):
+            answer = self._client.get_metric_data(
+                MetricDataQueries=[{"Id": "age", "MetricStat": stat}],
+                StartTime=now - timedelta(minutes=CPU_MINUTES),
+                EndTime=now + timedelta(minutes=1),
+                ScanBy="TimestampAscending",
+            )
+        values = [value for result in answer["MetricDataResults"] for value in result["Values"]]
+        return float(values[-1]) if values else None
+
+
 def _read_row(item: Any) -> WaitingTransfer | None:
     """What one row says; None when no worker would take it."""
     try:

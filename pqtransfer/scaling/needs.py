@@ -68,6 +68,8 @@ def _needs_of_backlog(seen: Observation, policy: ScalingPolicy, waiting: int) ->
         )
     yield from _needs_of_deadlines(seen, policy, waiting, rate, jobs)
     oldest = max(((seen.at - each.submitted_at).total_seconds() for each in seen.oldest_waiting or ()), default=0.0)
+    if seen.oldest_message_seconds is not None:
+        oldest = min(oldest, seen.oldest_message_seconds)  # a row whose message is gone waits for nobody
     if oldest > policy.oldest_seconds:
         more = seen.running + max(1, seen.running // 2)
         yield Need(min(jobs, more), "age", f"the oldest transfer has waited for {oldest:.0f} s")

@@ -23,6 +23,7 @@ class Observation:
         desired: what the service is asked for now; `running` and `pending` is what it has.
         messages_waiting, messages_in_flight: of the queue.
         oldest_waiting: some of those that have waited longest; when more wait, they stand for the others too.
+        oldest_message_seconds: of the queue; None where it is not measured.
         protected: tasks that hold their protection; None where that cannot be asked.
         cpu_percent: the mean CPU of the service by the minute, oldest first.
         bytes_per_second: what one busy task moves in each direction.
@@ -36,6 +37,7 @@ class Observation:
     messages_in_flight: int | None
     oldest_waiting: Sequence[WaitingTransfer] | None
     protected: int | None = None
+    oldest_message_seconds: float | None = None
     cpu_percent: Sequence[float] | None = None
     bytes_per_second: float | None = None
 

@@ -21,12 +21,18 @@ class FakeFleet:
         self.sample: tuple[WaitingTransfer, ...] = ()
         self.cpu: tuple[float, ...] = (10.0,) * 6
         self.bytes_per_second: float | None = 0.0
+        self.age_seconds: float | None = None
         self.silent: set[str] = set()
 
     def answer(self, part: str) -> None:
         """Raise what a part that does not answer raises."""
         if part in self.silent:
             raise self._failure
+
+    def read_age(self, _now: datetime) -> float | None:
+        """CloudWatch, of the queue."""
+        self.answer("age")
+        return self.age_seconds
 
 
 class FakeService:

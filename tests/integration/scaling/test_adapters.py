@@ -13,7 +13,7 @@ from pqtransfer.aws.failures import CloudNotFoundError
 from pqtransfer.aws.fleet import EcsFleet, FleetState
 from pqtransfer.aws.ledger import DynamoTransferLedger
 from pqtransfer.aws.scaling_history import DynamoDecisionHistory
-from pqtransfer.aws.workload import SAMPLE_SIZE, FleetMetrics, QueueDepth, WaitingTransfers
+from pqtransfer.aws.workload import SAMPLE_SIZE, FleetMetrics, QueueAge, QueueDepth, WaitingTransfers
 from pqtransfer.scaling.deciding import Decision
 from pqtransfer.scaling.history import DecisionDamagedError, DecisionHistory
 from pqtransfer.scaling.observing import WaitingTransfer
@@ -106,6 +106,27 @@ def test_what_waits_is_read_oldest_first_and_never_all_of_it(session: boto3.Sess
     for second in range(SAMPLE_SIZE):
         ledger.submit(make_request(), at=NOW + timedelta(seconds=second))
     assert len(waiting.read(now=NOW)) <= SAMPLE_SIZE
+
+
+def test_the_age_of_the_queue(session: boto3.Session) -> None:
+    """The newest number, of this queue alone; None where there is none."""
+    at = datetime.now(UTC).replace(second=0, microsecond=0)
+    client = session.client("cloudwatch")
+    age = QueueAge.open(session, queue_url="https://sqs.eu-central-1.amazonaws.com/123456789012/requests")
+    assert age.read(at) is None
+    for queue, minutes_ago, seconds in (("requests", 3, 500), ("requests", 2, 40), ("other", 1, 900)):
+        client.put_metric_data(
+            Namespace="AWS/SQS",
+            MetricData=[
+                {
+                    "MetricName": "ApproximateAgeOfOldestMessage",
+                    "Dimensions": [{"Name": "QueueName", "Value": queue}],
+                    "Timestamp": at - timedelta(minutes=minutes_ago),
+                    "Value": seconds,
+                }
+            ],
+        )
+    assert age.read(at) == 40
 
 
 def test_the_metrics_of_the_service(session: boto3.Session) -> None:

@@ -98,6 +98,14 @@ def test_what_is_decided(seen: Observation, desired: int, reason: str) -> None:
     assert (decision.desired, decision.reason) == (desired, reason), decision.says
 
 
+@pytest.mark.parametrize(("age", "reason"), [(None, "age"), (3600.0, "age"), (30.0, "bytes")])
+def test_a_row_without_a_message_asks_for_nobody(age: float | None, reason: str) -> None:
+    """What waits is no older than the oldest message, where that is known."""
+    old = waiting(9, gigabytes=1, submitted_at=NOW - timedelta(hours=1))
+    seen = observe(messages_waiting=9, oldest_waiting=old, oldest_message_seconds=age)
+    assert (decide(seen, POLICY).reason == "age") == (reason == "age")
+
+
 @pytest.mark.parametrize(
     "name", ["messages_waiting", "messages_in_flight", "oldest_waiting", "cpu_percent", "bytes_per_second"]
 )

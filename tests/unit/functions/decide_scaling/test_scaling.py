@@ -50,6 +50,7 @@ class World:
             history=self.history,
             trail=self.trail,
             alerts=self.alerts,
+            read_age=self.fleet.read_age,
         )
         return scaling.run(now=NOW + timedelta(minutes=self.minute), correlation_id="scaling-1")
 
@@ -62,6 +63,21 @@ class World:
 @pytest.fixture
 def world() -> World:
     return World()
+
+
+@pytest.mark.parametrize(
+    ("age_seconds", "silent", "aged"), [(30.0, False, False), (30.0, True, True), (None, False, True)]
+)
+def test_the_queue_says_how_old_what_waits_can_be(
+    world: World, age_seconds: float | None, silent: bool, aged: bool
+) -> None:
+    """A row without a message asks for nobody; where the queue's age cannot be learned, the row's counts."""
+    world.fleet.waiting, world.fleet.age_seconds = 2, age_seconds
+    world.fleet.sample = (WaitingTransfer(NOW - timedelta(hours=2), size_bytes=10**6),) * 2
+    world.fleet.silent = {"age"} if silent else set()
+    decision = world.run()
+    assert decision is not None
+    assert (decision.reason == "age") == aged, decision.says
 
 
 @pytest.mark.requirement("D6.1", "D6.4", "D6.6")
