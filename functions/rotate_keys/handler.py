@@ -20,6 +20,7 @@ from aws_lambda_powertools.utilities.batch import SqsFifoPartialProcessor, proce
 from aws_lambda_powertools.utilities.data_classes.sqs_event import SQSRecord
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
+from functions.rotate_keys.records import describe_taken
 from functions.rotate_keys.service import KeyService, connect_key_service
 from functions.rotate_keys.settings import RotateKeysSettings
 from pqtransfer.aws.audit_queue import connect_audit_trail
@@ -31,7 +32,7 @@ from pqtransfer.aws.proven_callers import StsPlace, prove_caller, take_proof
 from pqtransfer.crypto.canonical_json import JsonObject
 from pqtransfer.environment import load_settings
 from pqtransfer.errors import InputError, IntegrityError, PqtransferError
-from pqtransfer.keys.orders import read_order
+from pqtransfer.keys.orders import read_order, without_proof
 from pqtransfer.keys.registration import Refusal
 
 SWEEP_RESERVE_MS = 10_000
@@ -56,12 +57,18 @@ def handler(event: dict[str, Any], context: LambdaContext) -> Mapping[str, Any]:
 
 
 def take_order(event: dict[str, Any], *, function: str) -> JsonObject:
-    """Put an administrator's order into the queue, with who was proven to have made it, and answer with it."""
+    """Put an administrator's order into the queue, and answer with it.
+
+    Who was proven to have made it is recorded here, where it was proven. It does not go through the queue: whoever may
+    call this function can hand it messages, too, with any name in them.
+    """
     try:
         asked, _ = take_proof(event)
         proven = prove_caller(event, function=function, place=_find_sts(), now=datetime.now(UTC))
         order = read_order({**asked, "proven_caller": proven})
-        _connect().orders.send([order])
+        service = _connect()
+        service.trail.record(describe_taken(order))
+        service.orders.send([without_proof(order)])
     except PqtransferError as error:
         logger.warning("order not taken", error_code=error.code, reason=str(error))
         return {"error": Refusal.of(error).model_dump(mode="json")}
@@ -94,7 +101,7 @@ def handle_message(record: SQSRecord) -> None:
         _continue_sweep(document)
         return
     try:
-        order = read_order(document)
+        order = without_proof(read_order(document))
         logger.append_keys(participant=order.participant, correlation_id=order.correlation_id)
         done = _connect().carry_out(order)
     except (InputError, IntegrityError) as error:

@@ -1,7 +1,7 @@
 """What the audit log is told of each step in the life of a key.
 
-`asked_by` is the word of whoever made the order: an event names it so. Beside it stands who AWS says made it, where
-that was proven.
+`asked_by` is the word of whoever made the order: an event names it so. Who AWS says made it, where that was proven,
+stands in the event of the order that was taken, with the same correlation id.
 """
 
 from pqtransfer.audit.events import AuditFacts, EventKind, Severity, Target
@@ -35,6 +35,20 @@ def describe_step(action: str, key: KeyVersion, order: KeyOrder, **details: str)
 def describe_untaken_step(action: str, key: KeyVersion, order: KeyOrder, *, reason: str) -> AuditFacts:
     """A step that is on record, and was not taken after all: the key is as it was."""
     return describe_step(action, key, order).model_copy(update={"succeeded": False, "reason": reason})
+
+
+def describe_taken(order: KeyOrder) -> AuditFacts:
+    """An order of an administrator that goes to the queue."""
+    purpose = {} if order.purpose is None else {"purpose": order.purpose.value}
+    return AuditFacts(
+        kind=EventKind.KEY,
+        action="key.order",
+        actor=order.actor,
+        target=Target(type="participant", id=order.participant),
+        succeeded=True,
+        correlation_id=order.correlation_id,
+        details={"order": order.action.value, **purpose, **order.callers},
+    )
 
 
 def describe_failure(order: KeyOrder, error: PqtransferError) -> AuditFacts:

@@ -33,7 +33,8 @@ class KeyOrder(BaseModel):
     ACTIVE when the order was made (None: there was none); `unfinished` is a PENDING key that an interrupted rotation
     left. `SETTLE` retires and destroys what is due; `BACK_UP` makes the backups that are missing, or all of
     them anew with `replace_backups`: that is for backups that are there and no good. `asked_by` is the caller's word;
-    `proven_caller`, which the function that takes the order writes, is who AWS says called it.
+    `proven_caller`, which the function that takes the order writes for its record and its answer, is who AWS says
+    called it. What comes from a queue proves nothing.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -93,6 +94,11 @@ class KeyAnnouncer(Protocol):
         Raises:
             CloudError: it may not have been told; telling it again is safe.
         """
+
+
+def without_proof(order: KeyOrder) -> KeyOrder:
+    """The order as it goes through a queue, or comes from one: whoever writes to a queue can write any name."""
+    return order.model_copy(update={"proven_caller": None})
 
 
 def read_order(document: object) -> KeyOrder:

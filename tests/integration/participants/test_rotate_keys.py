@@ -15,6 +15,7 @@ import pytest
 from functions.register_participant import handler as registration
 from functions.rotate_keys import handler as function
 from functions.rotate_keys import rotating
+from pqtransfer.audit.messages import unpack_message
 from pqtransfer.aws.dependency_index import DynamoDependencyIndex
 from pqtransfer.aws.participants import DynamoKeyRegistry
 from pqtransfer.aws.vault import RoleKeyReader
@@ -29,6 +30,7 @@ from tests.integration.participants.kills import KilledError, killed_at
 ACCOUNT = "123456789012"
 TABLE, ENVELOPES, BACKUPS, BUS = "participants", "envelopes", "backups", "bus"
 NAME = "site-m"
+PROVEN = f"arn:aws:sts::{ACCOUNT}:assumed-role/operator/jo"
 WRITES = frozenset(
     {
         "TransactWriteItems", "CreateSecret", "PutResourcePolicy", "PutSecretValue", "DeleteSecret", "PutObject",
@@ -249,6 +251,48 @@ def test_an_order_of_an_operator_goes_to_the_queue(environment: None) -> None:
     assert answer["order"]["replaces"] == order["replaces"]
     refused = function.handler({**order, "purpose": None}, Context())  # type: ignore[arg-type]
     assert refused["error"]["code"] == "MalformedOrder"
+
+
+def read_queue(name: str) -> list[str]:
+    """The bodies of all messages that wait there; they are gone then."""
+    queues, bodies = boto3.client("sqs"), list[str]()
+    url = queues.get_queue_url(QueueName=f"{name}.fifo")["QueueUrl"]
+    while messages := queues.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            bodies.append(message["Body"])
+            queues.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return bodies
+
+
+def read_log() -> list[str]:
+    """What the audit log was told since."""
+    return [entry.decode() for body in read_queue("audit") for entry in unpack_message(body)]
+
+
+def test_who_was_proven_to_give_an_order_is_recorded_where_it_was_proven(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the id under which everything that is done for it stands; the queue carries no proof."""
+    monkeypatch.setattr(function, "prove_caller", lambda *_, **__: PROVEN)
+    monkeypatch.setattr(function, "_find_sts", lambda: None)
+    read_log()
+    assert function.handler(make_order(), Context())["order"]["proven_caller"] == PROVEN  # type: ignore[arg-type]
+    [taken] = [event for event in read_log() if PROVEN in event]
+    assert all(text in taken for text in ("key.order", "caller_proven", "test-1"))
+    [queued] = read_queue("orders")
+    assert json.loads(queued)["proven_caller"] is None
+
+
+def test_nobody_is_proven_by_what_a_message_says(environment: None) -> None:
+    """Whoever may call the function can hand it messages as the queue does: the name in them is not put on record."""
+    read_log()
+    assert deliver({**make_order(), "proven_caller": PROVEN}) == []
+    assert deliver({**make_order(), "participant": "nobody", "proven_caller": PROVEN}) == []
+    assert require_whole().newest_version(KeyPurpose.KEM) == 2
+    told = "".join(read_log())
+    assert "key.rotate" in told
+    assert PROVEN not in told
+    assert "caller_proven" not in told
 
 
 @pytest.mark.parametrize("change", [{"participant": "nobody"}, {"purpose": "both"}, {"action": "explode"}])
