@@ -49,6 +49,7 @@ class Service:
         """Give the service a new task definition, with some variables otherwise; its ARN."""
         definition = self._ecs.describe_task_definition(taskDefinition=self.definition)["taskDefinition"]
         (container,) = definition["containerDefinitions"]
+        container.pop("healthCheck", None)  # the embedded cloud spells it as the template does, and runs no container
         told = {each["name"]: each["value"] for each in container["environment"]} | variables
         container["environment"] = [{"name": name, "value": value} for name, value in told.items()]
         kept = ("family", "containerDefinitions", "cpu", "memory", "networkMode", "requiresCompatibilities")

@@ -1,5 +1,6 @@
 """`cdk deploy` of a changed worker and changed functions while transfers run: none is lost, none starts over."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def test_a_deployment_interrupts_nothing(deployed: Stage, model: Model, link: Sl
         link.go_on()
         submitted = stage.submit(model)
         fleet.wait_until(lambda tasks: old not in tasks.all, timeout_seconds=PATIENCE_SECONDS)
-        assert old.process.exit_code == 0
+        # By itself; or the fleet, which it left unprotected, told it once more while its interpreter was ending.
+        assert old.process.exit_code in (0, -signal.SIGTERM)
         first, second = stage.wait_for_completion(running), stage.wait_for_completion(submitted)
         assert second.owner == new.process.name
         stage.wait_for_empty_queue()
