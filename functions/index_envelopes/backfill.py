@@ -4,22 +4,15 @@ Containers are read in the order of their ids; how far it came stands in the ind
 """
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Protocol
 
 from pydantic import BaseModel
 
-from pqtransfer.errors import PqtransferError, UnavailableError
-from pqtransfer.protection.settling import read_dependencies
+from functions.index_envelopes.reading import ContainerReading, Containers
 from pqtransfer.transfers.dependencies import DependencyIndex
-from pqtransfer.transfers.folder import Folder
-
-CONTAINERS_AT_A_TIME = 64
-THREADS = 16
 
 
 class BackfillReport(BaseModel):
@@ -46,16 +39,6 @@ class BackfilledIndex(DependencyIndex, Protocol):
         """Note that all were."""
 
 
-class Containers(Protocol):
-    """The containers of a data bucket."""
-
-    def list_ids(self, *, after: str | None) -> Iterator[str]:
-        """Their transfer ids in order."""
-
-    def container(self, prefix: str) -> Folder:
-        """The folder `transfers/ID/` of one."""
-
-
 @dataclass(frozen=True)
 class Backfill:
     """Reads older containers into an index."""
@@ -72,24 +55,8 @@ class Backfill:
         """
         if self.index.is_complete():
             return BackfillReport(complete=True)
-        deadline, read, damaged = self.monotonic() + seconds, 0, 0
-        with ThreadPoolExecutor(THREADS) as pool:
-            waiting = self.containers.list_ids(after=self.index.read_backfill())
-            while ids := list(islice(waiting, CONTAINERS_AT_A_TIME)):
-                results = list(pool.map(self._read, ids))
-                read, damaged = read + len(results), damaged + results.count(False)
-                self.index.advance_backfill(ids[-1])
-                if self.monotonic() >= deadline:
-                    return BackfillReport(complete=False, read=read, damaged=damaged)
-        self.index.mark_complete(at=now)
-        return BackfillReport(complete=True, read=read, damaged=damaged)
-
-    def _read(self, transfer_id: str) -> bool:
-        try:
-            needed = read_dependencies(transfer_id, self.containers.container(f"transfers/{transfer_id}/"))
-        except UnavailableError:
-            raise
-        except PqtransferError:  # one that cannot be read holds up no other; its rows stay
-            return False
-        self.index.note(needed)
-        return True
+        reading = ContainerReading(self.index, self.containers, self.monotonic)
+        done = reading.go_on(after=self.index.read_backfill(), seconds=seconds, advance=self.index.advance_backfill)
+        if done.ended:
+            self.index.mark_complete(at=now)
+        return BackfillReport(complete=done.ended, read=done.read, damaged=done.damaged)

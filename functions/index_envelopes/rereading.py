@@ -11,17 +11,13 @@ epoch. So a pass only adds rows, and deletes none: the worst that such an envelo
 
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import islice
 from typing import Protocol
 
 from pydantic import BaseModel
 
-from functions.index_envelopes.backfill import CONTAINERS_AT_A_TIME, THREADS, Containers
-from pqtransfer.errors import PqtransferError, UnavailableError
-from pqtransfer.protection.settling import read_dependencies
+from functions.index_envelopes.reading import ContainerReading, Containers
 from pqtransfer.transfers.dependencies import DependencyIndex, RereadingPass
 
 
@@ -71,25 +67,13 @@ class Rereading:
             if ended is not None and timedelta(0) <= now - ended < self.every:
                 return RereadReport(waiting=True)
             going = RereadingPass(began_at=now)
-        deadline, read, damaged = self.monotonic() + seconds, 0, 0
-        with ThreadPoolExecutor(THREADS) as pool:
-            waiting = self.containers.list_ids(after=going.last_id)
-            while ids := list(islice(waiting, CONTAINERS_AT_A_TIME)):
-                results = list(pool.map(self._read, ids))
-                read, damaged = read + len(results), damaged + results.count(False)
-                going = going.model_copy(update={"last_id": ids[-1]})
-                self.index.write_pass(going)
-                if self.monotonic() >= deadline:
-                    return RereadReport(read=read, damaged=damaged)
-        self.index.end_pass(going)
-        return RereadReport(ended=True, read=read, damaged=damaged)
+        began = going
 
-    def _read(self, transfer_id: str) -> bool:
-        try:
-            needed = read_dependencies(transfer_id, self.containers.container(f"transfers/{transfer_id}/"))
-        except UnavailableError:
-            raise
-        except PqtransferError:  # one that cannot be read holds up no other; its rows stay
-            return False
-        self.index.note(needed)
-        return True
+        def advance(transfer_id: str) -> None:
+            self.index.write_pass(began.model_copy(update={"last_id": transfer_id}))
+
+        reading = ContainerReading(self.index, self.containers, self.monotonic)
+        done = reading.go_on(after=began.last_id, seconds=seconds, advance=advance)
+        if done.ended:
+            self.index.end_pass(began)
+        return RereadReport(ended=done.ended, read=done.read, damaged=done.damaged)

@@ -75,11 +75,12 @@ def render(document: dict[str, Any]) -> str:
         + (", ".join(f"{cause} {count}" for cause, count in sorted(document["retries"].items())) or "none")
         + ".",
         "",
-        "| fault | injected | requests or processes that it befell | seen in logs or events |",
+        "| fault | injected | requests or processes that it befell | seen in logs |",
         "|---|---|---|---|",
         *(f"| {kind} | {count} | {hits[kind]} | {seen[kind]} |" for kind, count in sorted(kinds.items())),
         "",
-        "A fault that is not seen was borne by retries of single requests, which are not logged, or befell none.",
+        "Only the logs of the workers are searched. A fault that is not seen was borne by retries of single requests, "
+        "which are not logged, or befell none. Kills and signals are not looked for: the causes above count them.",
         *[f"Left out: {each}." for each in document["left_out"]],
         "",
         "## Alerts",

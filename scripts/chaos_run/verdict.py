@@ -13,7 +13,7 @@ from pqtransfer.errors import PqtransferError
 from pqtransfer.operations.alert_records import AlertRecord
 from pqtransfer.transfers.ledger import FINAL_STATES, TransferState
 from scripts.chaos_run.driving import Injected, Run
-from scripts.chaos_run.plan import PROCESS_FAULTS, FaultKind
+from scripts.chaos_run.plan import FaultKind
 from scripts.chaos_run.world import World
 
 ECHO_SECONDS = 40.0
@@ -77,10 +77,7 @@ def note_what_was_seen(injected: list[Injected], folder: Path) -> None:
     lines = list(_read_logs(folder))
     for fault in injected:
         mark = MARKS.get(fault.kind)
-        if fault.kind in PROCESS_FAULTS:
-            # A frozen process has no event: its lease is taken over, which the ledger counts.
-            fault.seen_in += [] if fault.kind is FaultKind.FREEZE else ["ECS task event"]
-        elif mark and any(
+        if mark and any(
             fault.at <= at <= fault.until + timedelta(seconds=ECHO_SECONDS) and re.search(mark, text, re.IGNORECASE)
             for at, text in lines
         ):

@@ -125,7 +125,7 @@ def test_no_fault_befalls_what_it_should_not(kind: FaultKind) -> None:
 
 def test_a_report_shows_problems_first() -> None:
     """Whoever reads the first lines knows how it went."""
-    fault = {"at": "12:00:00", "kind": "kill -9", "whom": "worker-1", "hits": 1, "seen_in": ["ECS task event"]}
+    fault = {"at": "12:00:00", "kind": "S3 503", "whom": "worker-1", "hits": 1, "seen_in": ["worker log"]}
     text = render(
         {
             "command": "scripts/chaos --seed 1",
@@ -143,4 +143,4 @@ def test_a_report_shows_problems_first() -> None:
         }
     )
     assert "- LOST: x has not ended" in text.split("## Each fault")[0]
-    assert "| kill -9 | 1 | 1 | 1 |" in text
+    assert "| S3 503 | 1 | 1 | 1 |" in text

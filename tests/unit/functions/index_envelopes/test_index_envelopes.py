@@ -108,7 +108,7 @@ class OldContainers:
 
 def test_older_containers_are_read_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each once, from where the last run ended; until then nobody is told that a key is not needed."""
-    monkeypatch.setattr("functions.index_envelopes.backfill.CONTAINERS_AT_A_TIME", 1)
+    monkeypatch.setattr("functions.index_envelopes.reading.CONTAINERS_AT_A_TIME", 1)
     index, containers = InMemoryDependencyIndex(complete=False), OldContainers(TRANSFER_ID, OTHER_TRANSFER_ID)
     with pytest.raises(DependentsUnknownError):
         index.has_dependents(BOB)

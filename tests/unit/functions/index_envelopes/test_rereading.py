@@ -38,8 +38,8 @@ def rereading(index: Any, containers: OldContainers, **named: Any) -> Rereading:
 
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("functions.index_envelopes.rereading.CONTAINERS_AT_A_TIME", 1)
-    monkeypatch.setattr("functions.index_envelopes.rereading.THREADS", 1)
+    monkeypatch.setattr("functions.index_envelopes.reading.CONTAINERS_AT_A_TIME", 1)
+    monkeypatch.setattr("functions.index_envelopes.reading.THREADS", 1)
 
 
 def test_a_row_that_was_lost_keeps_its_key() -> None:
